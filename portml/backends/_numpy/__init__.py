@@ -1,0 +1,58 @@
+"""NumPy on the host: the embedded backend, and the overrides of kernels for its arrays."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+from typing import Any
+
+import numpy as np
+
+from portml.backends.backend import Backend, Memory
+from portml.errors import BackendUnavailableError
+
+__all__ = ["NumpyBackend", "open_backend"]
+
+
+class NumpyBackend(Backend):
+    """Arrays of NumPy in the host's memory."""
+
+    name = "numpy"
+    xp = np
+    device = "cpu"
+    host = True
+
+    def to_numpy(self, x: Any) -> np.ndarray[Any, Any]:
+        """The array itself: it is on the host already."""
+        return np.asarray(x)
+
+    def memory(self) -> Memory:
+        """Memory of this machine in bytes, where the system tells."""
+        try:
+            page = os.sysconf("SC_PAGE_SIZE")
+            total, free = page * os.sysconf("SC_PHYS_PAGES"), page * os.sysconf("SC_AVPHYS_PAGES")
+        except (AttributeError, ValueError, OSError):  # systems without these names
+            return Memory(0, 0)
+        return Memory(total - free, total)
+
+    def view(self, flat: Any, offset: int, shape: tuple[int, ...]) -> Any:
+        """A view of ``flat[offset:offset + prod(shape)]`` in that shape."""
+        return flat[offset : offset + int(np.prod(shape, dtype=np.int64))].reshape(shape)
+
+    def _owns(self, data: Any) -> bool:
+        return isinstance(data, np.ndarray)
+
+    def _from_host(self, data: np.ndarray[Any, Any], dtype: Any) -> Any:
+        return np.asarray(data, dtype=dtype)
+
+
+def open_backend(device: Any = None) -> Backend:
+    """The NumPy backend; it has one device, "cpu"."""
+    if device not in (None, "cpu"):
+        raise BackendUnavailableError(f"device: NumPy has only 'cpu', got {device!r}")
+    return NumpyBackend()
+
+
+for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
+    importlib.import_module(_module.name)

@@ -1,0 +1,251 @@
+"""A backend: an array library on a device, and what a training script asks of it.
+
+`get_backend` opens one by name.  After construction the data decides: algorithms follow the arrays they are given, and
+there is no ambient current backend.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from portml.backends.kernel import kernels_in_use, use_kernels
+from portml.backends.namespaces import Array, is_tensor, library_of
+from portml.errors import BackendUnavailableError, DtypeError, MissingDependencyError, UnknownBackendError
+
+__all__ = ["Backend", "Memory", "available_backends", "backend_of", "get_backend", "register_generator", "to", "to_numpy"]
+
+# Each module has `open_backend(device=None) -> Backend`, which raises where the library or the device is missing.
+_MODULES = {
+    "numpy": "portml.backends._numpy",
+    "cupy": "portml.backends._cupy",
+    "strict": "portml.backends._strict",
+}
+_OPENED: dict[tuple[str, Any], Backend] = {}
+_generator: Callable[..., Any] | None = None
+
+
+class Memory(NamedTuple):
+    """Memory of a device in bytes."""
+
+    used: int
+    total: int
+
+
+class Backend:
+    """An array library on one device.
+
+    Subclasses say how arrays come and go; the rest is the standard's own.
+
+    Attributes
+    ----------
+    name : str
+        "numpy", "cupy" or "strict": the name under which kernels are overridden.
+    xp : module
+        The Array API namespace.
+    device : object
+        The device in the library's own words.
+    host : bool
+        Whether reading a value costs nothing; only there are checks made that depend on data.
+    """
+
+    name: str
+    xp: Any
+    device: Any
+    host: bool = False
+
+    def __repr__(self) -> str:
+        return f"<backend {self.name} on {self.device}, {self.kernels} kernels>"
+
+    @property
+    def kernels(self) -> str:
+        """Which bodies run on this backend's arrays, "fused" or "agnostic"."""
+        return kernels_in_use(self.name)
+
+    def asarray(self, data: Any, dtype: Any = None, copy: bool | None = None) -> Array:
+        """Bring `data` to this backend's device.
+
+        Parameters
+        ----------
+        data : array of any backend, Tensor, Python scalar or sequence
+            A Tensor gives its value, without its history.
+        dtype : str or dtype, optional
+            As a name ("float32") or in the library's own words.  None keeps the data's.
+        copy : bool, optional
+            True always copies, None copies where needed.
+
+        Returns
+        -------
+        array on this backend
+        """
+        data = _raw(data)
+        wanted = self.dtype(dtype)
+        if self._owns(data):
+            return self.xp.asarray(data, dtype=wanted, device=self.device, copy=copy)
+        return self._from_host(_host_array(data), wanted)
+
+    def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
+        """Copy an array of this backend to the host; waits for the device."""
+        raise NotImplementedError
+
+    def synchronize(self) -> None:
+        """Wait until the device has done all it was given."""
+
+    def memory(self) -> Memory:
+        """Memory of the device, in bytes."""
+        raise NotImplementedError
+
+    def view(self, flat: Array, offset: int, shape: tuple[int, ...]) -> Array:
+        """A view of ``flat[offset:offset + prod(shape)]`` in that shape: writing to it writes to `flat`.
+
+        The standard does not promise views; every backend here does, and a test holds it to that.
+        """
+        size = 1
+        for length in shape:
+            size *= length
+        return self.xp.reshape(flat[offset : offset + size], shape, copy=False)
+
+    def random(self, seed: int) -> Any:
+        """A `portml.random.Generator` that draws on this backend."""
+        if _generator is None:
+            raise MissingDependencyError("no generator is registered; import portml.random first")
+        return _generator(seed, backend=self)
+
+    def dtype(self, dtype: Any) -> Any:
+        """A data type in the library's own words; names such as "float32" are looked up, None stays None."""
+        if not isinstance(dtype, str):
+            return dtype
+        found = getattr(self.xp, dtype, None)
+        if found is None:
+            raise DtypeError(f"dtype: {dtype!r} is no data type of the {self.name} backend; try 'float32' or 'int64'")
+        return found
+
+    def empty(self, shape: int | tuple[int, ...], dtype: Any = "float32") -> Array:
+        """An array of that shape with no particular values."""
+        return self.xp.empty(shape, dtype=self.dtype(dtype), device=self.device)
+
+    def zeros(self, shape: int | tuple[int, ...], dtype: Any = "float32") -> Array:
+        """An array of zeros."""
+        return self.xp.zeros(shape, dtype=self.dtype(dtype), device=self.device)
+
+    def full(self, shape: int | tuple[int, ...], value: float, dtype: Any = "float32") -> Array:
+        """An array full of one value."""
+        return self.xp.full(shape, value, dtype=self.dtype(dtype), device=self.device)
+
+    def _owns(self, data: Any) -> bool:
+        """Whether `data` is an array of this backend's library."""
+        raise NotImplementedError
+
+    def _from_host(self, data: np.ndarray[Any, Any], dtype: Any) -> Array:
+        """Copy a host array to the device."""
+        raise NotImplementedError
+
+
+def get_backend(name: str | Backend | None = None, *, kernels: str | None = None, device: Any = None) -> Backend:
+    """Open a backend.
+
+    Parameters
+    ----------
+    name : {"numpy", "cupy", "strict", "auto"} or Backend, optional
+        "auto" takes CuPy where a GPU answers, else NumPy.  None takes ``$PORTML_BACKEND``, else "numpy".
+    kernels : {"fused", "agnostic"}, optional
+        Which bodies run on this backend's arrays, from now on and in the whole process, as arrays do not carry the
+        choice.  None leaves it as it is ("fused", or ``$PORTML_KERNELS``).
+    device : object, optional
+        A device in the library's own words; None takes its default.
+
+    Returns
+    -------
+    Backend
+
+    Raises
+    ------
+    UnknownBackendError
+        If there is no backend of that name.
+    BackendUnavailableError
+        If its library or its device does not answer; the message says what to install.
+    """
+    if isinstance(name, Backend):
+        opened = name
+    else:
+        name = name or os.environ.get("PORTML_BACKEND") or "numpy"
+        if name == "auto":
+            name = "cupy" if "cupy" in available_backends() else "numpy"
+        if name not in _MODULES:
+            raise UnknownBackendError(f"backend: {name!r} is not known; choose one of {', '.join(_MODULES)} or auto")
+        opened = _open(name, device)
+    if kernels is not None:
+        use_kernels(kernels, opened.name)
+    return opened
+
+
+def available_backends() -> tuple[str, ...]:
+    """Names of the backends whose library is installed and whose device answers."""
+    found = []
+    for name in _MODULES:
+        try:
+            _open(name, None)
+        except (BackendUnavailableError, MissingDependencyError):
+            continue
+        found.append(name)
+    return tuple(found)
+
+
+def backend_of(array: Array) -> Backend:
+    """The backend, device included, on which an array or Tensor lives."""
+    array = _raw(array)
+    library = library_of(array)
+    if library.name not in _MODULES:
+        raise UnknownBackendError(f"{library.name} arrays have no backend object; move them with portml.backends.to")
+    return _open(library.name, array.device if library.has_devices else None)
+
+
+def to_numpy(x: Array) -> np.ndarray[Any, Any]:
+    """Copy an array or Tensor of any backend to the host, explicitly; waits for the device."""
+    x = _raw(x)
+    library = library_of(x)
+    if library.name in _MODULES:
+        return backend_of(x).to_numpy(x)
+    return np.from_dlpack(x)
+
+
+def to(x: Array, backend: str | Backend) -> Array:
+    """Move an array to a backend; a Tensor gives its value there, without its history.
+
+    Nothing is copied if it is there already.
+    """
+    return get_backend(backend).asarray(x)
+
+
+def register_generator(factory: Callable[..., Any]) -> None:
+    """Say what `Backend.random` makes; the room of random numbers stands above this one."""
+    global _generator
+    _generator = factory
+
+
+def _open(name: str, device: Any) -> Backend:
+    opened = _OPENED.get((name, device))
+    if opened is None:
+        opened = importlib.import_module(_MODULES[name]).open_backend(device)
+        _OPENED[name, device] = opened
+    return opened
+
+
+def _raw(x: Any) -> Any:
+    return x.value if is_tensor(x) else x
+
+
+def _host_array(data: Any) -> np.ndarray[Any, Any]:
+    """`data` as a NumPy array; arrays of other backends are copied to the host first."""
+    if isinstance(data, np.ndarray | np.generic):
+        return np.asarray(data)
+    if isinstance(data, bool | int | float | complex | Sequence):
+        array = np.asarray(data)
+        if array.dtype == object:
+            raise DtypeError(f"data: expected numbers in a regular shape, got a ragged or mixed {type(data).__name__}")
+        return array
+    return to_numpy(data)

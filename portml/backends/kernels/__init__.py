@@ -1,0 +1,1 @@
+"""The agnostic bodies of the kernels, one topic a file."""
