@@ -1,0 +1,295 @@
+"""Every function of the Array API standard as one polymorphic function.
+
+``operations.matmul(a, b)`` takes raw arrays of any library, or Tensors, and follows them; so the rules of differentiation
+are written once.  Each is a kernel without a body of ours: the arrays' own library has it.  They are made from one table
+when first asked for.
+
+Functions that create arrays out of nothing are not here: nothing says on which library.  Use ``namespace(x).zeros(...)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from portml.backends.kernel import REQUIRED, Kernel, KernelFunction, Signature, kernel
+from portml.backends.namespaces import NUMPY, Array
+
+__all__ = ["operation", "operation_names", "operation_table", "write_into"]
+
+
+class Row(NamedTuple):
+    """One function of the standard: its array parameters, its statics, and what a recording must know."""
+
+    signature: Signature
+    kind: str = "out"
+    differentiable: bool = True
+
+
+def _row(arrays: str, *positional: str, kind: str = "out", differentiable: bool = True, **statics: Any) -> Row:
+    """`positional` names required statics that may be given by position."""
+    every = dict.fromkeys(positional, REQUIRED) | statics
+    return Row(Signature(tuple(arrays.split()), every, positional), kind, differentiable)
+
+
+def _index(arrays: str, *positional: str, **statics: Any) -> Row:
+    """A function whose result is no differentiable number: an index, a truth value, an integer."""
+    return _row(arrays, *positional, differentiable=False, **statics)
+
+
+def _view(arrays: str, *positional: str, **statics: Any) -> Row:
+    return _row(arrays, *positional, kind="view", **statics)
+
+
+_UNARY = """abs acos acosh asin asinh atan atanh ceil conj cos cosh exp expm1 floor imag log log1p log2 log10 negative
+    positive real reciprocal round sign sin sinh square sqrt tan tanh trunc"""
+_BINARY = """add atan2 copysign divide floor_divide hypot logaddexp maximum minimum multiply pow remainder subtract"""
+_UNARY_INDEX = "bitwise_invert isfinite isinf isnan logical_not signbit"
+_BINARY_INDEX = """bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor equal greater greater_equal
+    less less_equal logical_and logical_or logical_xor nextafter not_equal"""
+_REDUCED = {"axis": None, "keepdims": False}
+_SORTED = {"axis": -1, "descending": False, "stable": True}
+_FFT = {"n": None, "axis": -1, "norm": "backward"}
+_FFTN = {"s": None, "axes": None, "norm": "backward"}
+
+_TABLE: dict[str, Row] = {
+    **{name: _row("x") for name in _UNARY.split()},
+    **{name: _row("x1 x2") for name in _BINARY.split()},
+    **{name: _index("x") for name in _UNARY_INDEX.split()},
+    **{name: _index("x1 x2") for name in _BINARY_INDEX.split()},
+    # Array parameters that may be left out are given their None in the functions below.
+    "clip": _row("x min max"),
+    "where": _row("condition x1 x2"),
+    # Types and shapes
+    "astype": _row("x", "dtype", copy=True, device=None),
+    "cast": _index("x", "dtype", copy=True, device=None),
+    "broadcast_to": _view("x", "shape"),
+    "broadcast_arrays": _view("*arrays"),
+    "concat": _row("*arrays", axis=0),
+    "expand_dims": _view("x", "axis"),
+    "flip": _row("x", axis=None),
+    "meshgrid": _view("*arrays", indexing="xy"),
+    "moveaxis": _view("x", "source", "destination"),
+    "permute_dims": _view("x", "axes"),
+    "repeat": _row("x repeats", axis=None),
+    "reshape": _view("x", "shape", copy=None),
+    "roll": _row("x", "shift", axis=None),
+    "squeeze": _view("x", "axis"),
+    "stack": _row("*arrays", axis=0),
+    "tile": _row("x", "repetitions"),
+    "tril": _row("x", k=0),
+    "triu": _row("x", k=0),
+    "unstack": _view("x", axis=0),
+    "to_device": _row("x", "device"),
+    # Like another array
+    "empty_like": _row("x", kind="fresh", differentiable=False, dtype=None, device=None),
+    "full_like": _row("x", "fill_value", kind="fresh", differentiable=False, dtype=None, device=None),
+    "ones_like": _row("x", kind="fresh", differentiable=False, dtype=None, device=None),
+    "zeros_like": _row("x", kind="fresh", differentiable=False, dtype=None, device=None),
+    # Searching, sorting, sets
+    "argmax": _index("x", axis=None, keepdims=False),
+    "argmin": _index("x", axis=None, keepdims=False),
+    "argsort": _index("x", **_SORTED),
+    "count_nonzero": _index("x", axis=None, keepdims=False),
+    "isin": _index("x1 x2", invert=False),
+    "nonzero": _index("x"),
+    "searchsorted": _index("x1 x2 sorter", side="left"),
+    "sort": _row("x", **_SORTED),
+    "take": _row("x indices", axis=None),
+    "take_along_axis": _row("x indices", axis=-1),
+    "unique_all": _index("x"),
+    "unique_counts": _index("x"),
+    "unique_inverse": _index("x"),
+    "unique_values": _index("x"),
+    # Reductions
+    "all": _index("x", **_REDUCED),
+    "any": _index("x", **_REDUCED),
+    "cumulative_prod": _row("x", axis=None, dtype=None, include_initial=False),
+    "cumulative_sum": _row("x", axis=None, dtype=None, include_initial=False),
+    "diff": _row("x prepend append", axis=-1, n=1),
+    "max": _row("x", **_REDUCED),
+    "mean": _row("x", **_REDUCED),
+    "min": _row("x", **_REDUCED),
+    "prod": _row("x", axis=None, dtype=None, keepdims=False),
+    "std": _row("x", axis=None, correction=0.0, keepdims=False),
+    "sum": _row("x", axis=None, dtype=None, keepdims=False),
+    "var": _row("x", axis=None, correction=0.0, keepdims=False),
+    # Linear algebra
+    "matmul": _row("x1 x2"),
+    "matrix_transpose": _view("x"),
+    "tensordot": _row("x1 x2", axes=2),
+    "vecdot": _row("x1 x2", axis=-1),
+    "linalg_cholesky": _row("x", upper=False),
+    "linalg_cross": _row("x1 x2", axis=-1),
+    "linalg_det": _row("x"),
+    "linalg_diagonal": _view("x", offset=0),
+    "linalg_eig": _row("x"),
+    "linalg_eigh": _row("x"),
+    "linalg_eigvals": _row("x"),
+    "linalg_eigvalsh": _row("x"),
+    "linalg_inv": _row("x"),
+    "linalg_matrix_norm": _row("x", keepdims=False, ord="fro"),
+    "linalg_matrix_power": _row("x", "n"),
+    "linalg_matrix_rank": _index("x rtol"),
+    "linalg_outer": _row("x1 x2"),
+    "linalg_pinv": _row("x rtol"),
+    "linalg_qr": _row("x", mode="reduced"),
+    "linalg_slogdet": _row("x"),
+    "linalg_solve": _row("x1 x2"),
+    "linalg_svd": _row("x", full_matrices=True),
+    "linalg_svdvals": _row("x"),
+    "linalg_trace": _row("x", offset=0, dtype=None),
+    "linalg_vector_norm": _row("x", axis=None, keepdims=False, ord=2),
+    # Fourier transforms
+    **{f"fft_{name}": _row("x", **_FFT) for name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")},
+    **{f"fft_{name}": _row("x", **_FFTN) for name in ("fftn", "ifftn", "rfftn", "irfftn")},
+    "fft_fftshift": _row("x", axes=None),
+    "fft_ifftshift": _row("x", axes=None),
+}
+
+# Where NumPy itself departs from the standard, array-api-compat has the difference.
+_FROM_COMPAT = frozenset({"argsort", "clip", "count_nonzero", "sort", "unstack"})
+# Raw calls that differ from ``f(*arrays, **statics)``.
+_CALLS: dict[str, Callable[[Any], Callable[..., Any]]] = {
+    "astype": lambda xp: lambda x, dtype, copy, device: xp.astype(x, dtype, copy=copy, device=device),
+    "broadcast_arrays": lambda xp: lambda *arrays: tuple(xp.broadcast_arrays(*arrays)),
+    "concat": lambda xp: lambda *arrays, axis: xp.concat(arrays, axis=axis),
+    "diff": lambda xp: lambda x, prepend, append, axis, n: xp.diff(
+        x, axis=axis, n=n, **_given(prepend=prepend, append=append)
+    ),
+    "full_like": lambda xp: lambda x, fill_value, dtype, device: xp.full_like(
+        x, fill_value, dtype=dtype, device=device
+    ),
+    "linalg_matrix_power": lambda xp: lambda x, n: xp.linalg.matrix_power(x, n),
+    "linalg_matrix_rank": lambda xp: lambda x, rtol: xp.linalg.matrix_rank(x, **_given(rtol=rtol)),
+    "linalg_pinv": lambda xp: lambda x, rtol: xp.linalg.pinv(x, **_given(rtol=rtol)),
+    "meshgrid": lambda xp: lambda *arrays, indexing: tuple(xp.meshgrid(*arrays, indexing=indexing)),
+    "moveaxis": lambda xp: lambda x, source, destination: xp.moveaxis(x, source, destination),
+    "searchsorted": lambda xp: lambda x1, x2, sorter, side: xp.searchsorted(
+        x1, x2, side=side, **_given(sorter=sorter)
+    ),
+    "stack": lambda xp: lambda *arrays, axis: xp.stack(arrays, axis=axis),
+    "tile": lambda xp: lambda x, repetitions: xp.tile(x, repetitions),
+    "to_device": lambda xp: lambda x, device: x.to_device(device),
+    "unstack": lambda xp: lambda x, axis: tuple(xp.unstack(x, axis=axis)),
+}
+_CALLS["cast"] = _CALLS["astype"]
+_MADE: dict[str, Kernel] = {}
+
+
+def operation(name: str) -> Kernel:
+    """The kernel of a function of the standard; those of ``linalg`` and ``fft`` are named ``linalg_solve`` and so on."""
+    made = _MADE.get(name)
+    if made is None:
+        signature, kind, differentiable = _TABLE[name]
+        made = Kernel(
+            name, None, signature, kind=kind, differentiable=differentiable, primitive=lambda xp: _find(xp, name)
+        )
+        made.function.__module__ = __name__
+        _MADE[name] = made
+    return made
+
+
+def operation_names() -> tuple[str, ...]:
+    """Names of all operations."""
+    return tuple(_TABLE)
+
+
+def operation_table() -> dict[str, Kernel]:
+    """Every operation by name, all of them made."""
+    return {name: operation(name) for name in _TABLE}
+
+
+@kernel(kind="write", differentiable=False)
+def write_into(destination: Array, source: Array) -> Array:
+    """Write `source` into `destination`, an array of the same shape and library, in place."""
+    destination[...] = source
+    return destination
+
+
+def broadcast_arrays(*arrays: Array) -> tuple[Array, ...]:
+    """Broadcast the arrays against each other."""
+    return _called("broadcast_arrays")(*arrays)  # type: ignore[no-any-return]
+
+
+def concat(arrays: Sequence[Array], /, *, axis: int | None = 0) -> Array:
+    """Join arrays along an existing axis."""
+    return _called("concat")(*arrays, axis=axis)
+
+
+def stack(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
+    """Join arrays along a new axis."""
+    return _called("stack")(*arrays, axis=axis)
+
+
+def clip(x: Array, /, min: Any = None, max: Any = None) -> Array:
+    """Bound the values of `x` from below and above; None bounds nothing."""
+    return _called("clip")(x, min, max)
+
+
+def diff(x: Array, /, *, axis: int = -1, n: int = 1, prepend: Array | None = None, append: Array | None = None) -> Array:
+    """Differences of neighbours along an axis, taken `n` times."""
+    return _called("diff")(x, prepend, append, axis=axis, n=n)
+
+
+def searchsorted(x1: Array, x2: Array, /, *, side: str = "left", sorter: Array | None = None) -> Array:
+    """Where the values `x2` would have to be inserted in the sorted `x1`."""
+    return _called("searchsorted")(x1, x2, sorter, side=side)
+
+
+def astype(x: Array, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Array:
+    """Convert to a data type; no gradient flows through one that holds no fractions."""
+    name = "astype" if _holds_fractions(dtype) else "cast"
+    return _called(name)(x, dtype, copy=copy, device=device)
+
+
+def linalg_matrix_rank(x: Array, /, *, rtol: Any = None) -> Array:
+    """Rank of matrices: the number of singular values above ``rtol`` times the largest."""
+    return _called("linalg_matrix_rank")(x, rtol)
+
+
+def linalg_pinv(x: Array, /, *, rtol: Any = None) -> Array:
+    """Moore–Penrose inverse of matrices."""
+    return _called("linalg_pinv")(x, rtol)
+
+
+def __getattr__(name: str) -> KernelFunction:
+    if name not in _TABLE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    function: KernelFunction = operation(name).function
+    globals()[name] = function
+    return function
+
+
+def _called(name: str) -> Any:
+    return operation(name).function
+
+
+def _find(xp: Any, name: str) -> Callable[..., Any]:
+    """The raw function of a namespace that does the operation."""
+    if xp is NUMPY.xp and name in _FROM_COMPAT:
+        import array_api_compat.numpy
+
+        xp = array_api_compat.numpy
+    if name in _CALLS:
+        return _CALLS[name](xp)
+    group, _, rest = name.partition("_")
+    if group in ("linalg", "fft"):
+        return getattr(getattr(xp, group), rest)  # type: ignore[no-any-return]
+    return getattr(xp, name)  # type: ignore[no-any-return]
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _holds_fractions(dtype: Any) -> bool:
+    """Whether a data type of any library is a real or complex floating one."""
+    found = _FRACTIONS.get(dtype)
+    if found is None:
+        found = any(word in str(dtype) for word in ("float", "complex"))
+        _FRACTIONS[dtype] = found
+    return found
+
+
+_FRACTIONS: dict[Any, bool] = {}
