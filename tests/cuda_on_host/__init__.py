@@ -1,0 +1,1 @@
+"""CUDA kernels executed on the host, so that tests need no GPU."""
