@@ -106,6 +106,8 @@ class Kernel:
     differentiable : bool
     table : dict of str to callable
         Overrides by library name.
+    rules, joint_rule : tuple of callables, callable, or None
+        How a gradient flows through an operation of the standard, as `portml.autograd.rules` says.
     saving, backward : kernel functions or None
         The kernels of the gradient; where there is none the body itself is differentiated.
     function : KernelFunction
@@ -134,6 +136,7 @@ class Kernel:
         self.saving: KernelFunction | None = None
         self.backward: KernelFunction | None = None
         self.rules: tuple[Callable[..., Any] | None, ...] | None = None
+        self.joint_rule: Callable[..., Any] | None = None
         self._cache: dict[Any, Callable[..., Any]] = {}
         self._takes_out: set[Callable[..., Any]] = set()
         self._protocols: set[Callable[..., Any]] = set()

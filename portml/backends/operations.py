@@ -47,10 +47,10 @@ _BINARY = """add atan2 copysign divide floor_divide hypot logaddexp maximum mini
 _UNARY_INDEX = "bitwise_invert isfinite isinf isnan logical_not signbit"
 _BINARY_INDEX = """bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor equal greater greater_equal
     less less_equal logical_and logical_or logical_xor nextafter not_equal"""
-_REDUCED = {"axis": None, "keepdims": False}
-_SORTED = {"axis": -1, "descending": False, "stable": True}
-_FFT = {"n": None, "axis": -1, "norm": "backward"}
-_FFTN = {"s": None, "axes": None, "norm": "backward"}
+_REDUCED: dict[str, Any] = {"axis": None, "keepdims": False}
+_SORTED: dict[str, Any] = {"axis": -1, "descending": False, "stable": True}
+_FFT: dict[str, Any] = {"n": None, "axis": -1, "norm": "backward"}
+_FFTN: dict[str, Any] = {"s": None, "axes": None, "norm": "backward"}
 
 _TABLE: dict[str, Row] = {
     **{name: _row("x") for name in _UNARY.split()},

@@ -1,0 +1,136 @@
+"""How a kernel runs when a Tensor is among its arguments.
+
+One function is generated for each kernel and each pattern of argument types: it takes the raw values out, runs the
+kernel on them, wraps the result, and leaves a node on the tape where a gradient is wanted.  Generated code halves the
+cost of a small operation against a generic loop over the arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from portml.autograd.modes import grad_enabled
+from portml.autograd.tape import Node, Part
+from portml.autograd.tensor import Tensor, lift, plain
+from portml.backends.kernel import Kernel
+
+__all__ = ["evaluator"]
+
+_NO_STATICS: dict[str, Any] = {}
+_SCALARS = frozenset({bool, int, float, complex, type(None)})
+
+
+def evaluator(kernel: Kernel, types: tuple[type, ...]) -> Callable[..., Any]:
+    """The function that runs `kernel` on arguments of these types, at least one of them a Tensor's.
+
+    What it does:
+
+    - without gradients, or where no argument is tracked: the kernel on the raw values, the result a plain Tensor;
+    - with a rule or a gradient kernel: the same, and a node;
+    - with neither: the kernel's own body on Tensors, whose operations leave their nodes.
+
+    Inside `no_grad` parameters count as plain arrays: raw arrays in give raw arrays out, with nothing wrapped.
+    """
+    if kernel.signature.arrays[:1] and kernel.signature.arrays[0].startswith("*"):
+        return _generic(kernel)
+    return _specialised(kernel, types)
+
+
+def record(kernel: Kernel, inputs: tuple[Any, ...], parents: tuple[Any, ...], statics: dict[str, Any]) -> Any:
+    """Run a kernel with a gradient on raw inputs and leave a node on the tape."""
+    if kernel.saving is not None:
+        output, saved = kernel.saving(*inputs, **statics)
+    else:
+        output, saved = kernel.function(*inputs, **statics), None
+    node = Node(kernel, inputs, parents, statics, output, saved)
+    if type(output) is tuple:
+        return tuple(_result(value, Part(node, i)) for i, value in enumerate(output))
+    return _result(output, node)
+
+
+def _result(value: Any, node: Any) -> Tensor:
+    tensor = plain(value)
+    tensor.node = node
+    return tensor
+
+
+def _has_gradient(kernel: Kernel) -> bool:
+    return kernel.rules is not None or kernel.joint_rule is not None or kernel.backward is not None
+
+
+def _plain_results(output: Any) -> Any:
+    return tuple(map(plain, output)) if type(output) is tuple else plain(output)
+
+
+def _generic(kernel: Kernel) -> Callable[..., Any]:
+    """For kernels that take any number of arrays."""
+
+    def evaluate(*arguments: Any, **statics: Any) -> Any:
+        tensors = [isinstance(argument, Tensor) for argument in arguments]
+        inputs = tuple(
+            argument.value if tensor else argument for argument, tensor in zip(arguments, tensors, strict=True)
+        )
+        parents = tuple(
+            argument.node if tensor else None for argument, tensor in zip(arguments, tensors, strict=True)
+        )
+        wanted = kernel.differentiable and any(parent is not None for parent in parents) and grad_enabled()
+        if not wanted:
+            output = kernel.function(*inputs, **statics)
+            return output if _raw_pattern(tuple(map(type, arguments))) else _plain_results(output)
+        if _has_gradient(kernel) or kernel.body is None:
+            return record(kernel, inputs, parents, statics)
+        return kernel.body(*map(lift, arguments), **statics)
+
+    return evaluate
+
+
+def _raw_pattern(types: tuple[type, ...]) -> bool:
+    """Whether there are raw arrays among the arguments and every Tensor counts as one."""
+    tensors = [kind for kind in types if issubclass(kind, Tensor)]
+    raw = any(not issubclass(kind, Tensor) and kind not in _SCALARS for kind in types)
+    return raw and all(kind._counts_as_array for kind in tensors)
+
+
+def _specialised(kernel: Kernel, types: tuple[type, ...]) -> Callable[..., Any]:
+    tensors = [issubclass(kind, Tensor) for kind in types]
+    names = [f"a{i}" for i in range(len(types))]
+    values = [f"v{i}" if tensor else f"a{i}" for i, tensor in enumerate(tensors)]
+    nodes = [f"n{i}" if tensor else "None" for i, tensor in enumerate(tensors)]
+    tracked = [node for node in nodes if node != "None"]
+    statics = list(kernel.signature.statics)
+    given = "".join(f", {name}={name}" for name in statics)
+    packed = f"dict({given[2:]})" if statics else "no_statics"
+    body = [f"v{i} = a{i}.value; n{i} = a{i}.node" for i, tensor in enumerate(tensors) if tensor]
+    if kernel.differentiable:
+        body.append(f"if ({' or '.join(f'{node} is not None' for node in tracked)}) and grad_enabled():")
+        if not _has_gradient(kernel) and kernel.body is not None:
+            lifted = ", ".join(name if kind in _SCALARS else f"lift({name})" for name, kind in zip(names, types, strict=True))
+            body.append(f"    return body({lifted}{given})")
+        elif kernel.saving is not None:
+            body.append(f"    return record(kernel, ({', '.join(values)},), ({', '.join(nodes)},), {packed})")
+        else:
+            body += [
+                f"    y = run({', '.join(values)}{given})",
+                f"    node = Node(kernel, ({', '.join(values)},), ({', '.join(nodes)},), {packed}, y)",
+                "    if type(y) is tuple: return tuple(result(value, Part(node, i)) for i, value in enumerate(y))",
+                "    t = new(Tensor); t.value = y; t.node = node",
+                "    return t",
+            ]
+    body.append(f"y = run({', '.join(values)}{given})")
+    if _raw_pattern(types):
+        body.append("if not grad_enabled(): return y")
+    body += [
+        "if type(y) is tuple: return tuple(map(plain, y))",
+        "t = new(Tensor); t.value = y; t.node = None",
+        "return t",
+    ]
+    parameters = ", ".join(names) + (", *, " + ", ".join(statics) if statics else "")
+    source = f"def evaluate({parameters}):\n" + "\n".join(f"    {line}" for line in body)
+    scope: dict[str, Any] = {
+        "Node": Node, "Part": Part, "Tensor": Tensor, "body": kernel.body, "grad_enabled": grad_enabled,
+        "kernel": kernel, "lift": lift, "new": object.__new__, "no_statics": _NO_STATICS, "plain": plain,
+        "record": record, "result": _result, "run": kernel.function,
+    }  # fmt: skip
+    exec(compile(source, f"<{kernel.name} on Tensors>", "exec"), scope)
+    return scope["evaluate"]  # type: ignore[no-any-return]
