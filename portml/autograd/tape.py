@@ -22,6 +22,7 @@ from portml.autograd.modes import _enabled
 from portml.backends import operations as xp
 from portml.backends.doorway import observers
 from portml.backends.kernel import Kernel
+from portml.backends.namespaces import dtype_kind
 from portml.errors import GradientError
 
 if TYPE_CHECKING:
@@ -356,7 +357,7 @@ def _unbroadcast(gradient: Any, shape: tuple[int, ...]) -> Any:
 
 def _cast(gradient: Any, dtype: Any) -> Any:
     """Give a gradient the data type of its input; what a real input gets of a complex gradient is the real part."""
-    if "complex" in str(gradient.dtype) and "complex" not in str(dtype):
+    if dtype_kind(gradient.dtype) == "complex" and dtype_kind(dtype) != "complex":
         gradient = xp.real(gradient)
     return gradient if gradient.dtype == dtype else xp.astype(gradient, dtype)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from portml.autograd.modes import grad_enabled
 from portml.autograd.tape import Leaf, Node, Origin, Part, Wrapping, next_sequence, walk
-from portml.backends import Array, Backend, backend_of, get_backend, library_of, operations, to_numpy
+from portml.backends import Array, Backend, backend_of, dtype_kind, get_backend, library_of, operations, to_numpy
 from portml.backends.kernel import Kernel
 from portml.errors import ArgumentError, DtypeError, GradientError, ShapeError
 
@@ -91,12 +91,12 @@ class Tensor:
         return self.value.device
 
     @property
-    def mT(self) -> Tensor:  # noqa: N802, the standard's name
+    def mT(self) -> Tensor:
         """The last two axes exchanged."""
         return operations.matrix_transpose(self)  # type: ignore[no-any-return]
 
     @property
-    def T(self) -> Tensor:  # noqa: N802, the standard's name
+    def T(self) -> Tensor:
         """The transpose of a matrix."""
         if self.ndim != 2:
             raise ShapeError(f"T takes a matrix, got shape {self.shape}; use mT or permute_dims")
@@ -336,7 +336,7 @@ def _raw(x: Any) -> Any:
 
 
 def _check_differentiable(dtype: Any) -> None:
-    if not operations._holds_fractions(dtype):
+    if dtype_kind(dtype) not in ("float", "complex"):
         raise DtypeError(f"requires_grad: expected a real or complex floating data type, got {dtype}; convert it first")
 
 

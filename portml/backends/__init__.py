@@ -24,7 +24,7 @@ from portml.backends.backend import (
 )
 from portml.backends.doorway import Call, observe
 from portml.backends.kernel import Kernel, kernel, kernel_table, kernels_in_use, kernels_switched, use_kernels
-from portml.backends.namespaces import Array, device_of, is_tensor, library_of, namespace
+from portml.backends.namespaces import Array, device_of, dtype_kind, is_tensor, library_of, namespace
 from portml.backends.slots import Slot, fill_slot
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "available_backends",
     "backend_of",
     "device_of",
+    "dtype_kind",
     "fill_slot",
     "get_backend",
     "is_tensor",

@@ -14,7 +14,7 @@ import numpy as np
 
 from portml.errors import ArgumentError, MixedBackendsError
 
-__all__ = ["Array", "Library", "device_of", "is_tensor", "library_of", "namespace", "register_library"]
+__all__ = ["Array", "Library", "device_of", "dtype_kind", "is_tensor", "library_of", "namespace", "register_library"]
 
 Array: TypeAlias = Any
 """An array of any library that follows the Array API standard, or a `portml.autograd.Tensor`."""
@@ -50,6 +50,7 @@ class Library:
 
 NUMPY = Library("numpy", np, overrides="portml.backends._numpy")
 
+_KINDS: dict[type, dict[Any, str]] = {}
 _SCALARS = frozenset({bool, int, float, complex, type(None)})
 _BY_TYPE: dict[type, Library] = {
     np.ndarray: NUMPY,
@@ -122,6 +123,17 @@ def library_of(*arrays: Array) -> Library:
 def device_of(array: Array) -> Any:
     """The device of an array, in the words of its own library (``"cpu"`` for NumPy); what creation functions take."""
     return array.device
+
+
+def dtype_kind(dtype: Any) -> str:
+    """What a data type of any library holds: "bool", "int", "uint", "float", "complex" or "other"."""
+    kinds = _KINDS.setdefault(type(dtype), {})  # apart by library: theirs warn when compared with each other
+    found = kinds.get(dtype)
+    if found is None:
+        words = str(dtype).lower()
+        found = next((kind for kind in ("complex", "float", "uint", "int", "bool") if kind in words), "other")
+        kinds[dtype] = found
+    return found
 
 
 def is_tensor(array: Any) -> bool:

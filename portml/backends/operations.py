@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from portml.backends.kernel import REQUIRED, Kernel, KernelFunction, Signature, kernel
-from portml.backends.namespaces import NUMPY, Array
+from portml.backends.namespaces import NUMPY, Array, dtype_kind
 
 __all__ = ["operation", "operation_names", "operation_table", "write_into"]
 
@@ -61,6 +61,7 @@ _TABLE: dict[str, Row] = {
     "clip": _row("x min max"),
     "where": _row("condition x1 x2"),
     # Types and shapes
+    "alias": _view("x"),
     "astype": _row("x", "dtype", copy=True, device=None),
     "cast": _index("x", "dtype", copy=True, device=None),
     "broadcast_to": _view("x", "shape"),
@@ -151,6 +152,7 @@ _TABLE: dict[str, Row] = {
 _FROM_COMPAT = frozenset({"argsort", "clip", "count_nonzero", "sort", "unstack"})
 # Raw calls that differ from ``f(*arrays, **statics)``.
 _CALLS: dict[str, Callable[[Any], Callable[..., Any]]] = {
+    "alias": lambda xp: lambda x: x,
     "astype": lambda xp: lambda x, dtype, copy, device: xp.astype(x, dtype, copy=copy, device=device),
     "broadcast_arrays": lambda xp: lambda *arrays: tuple(xp.broadcast_arrays(*arrays)),
     "concat": lambda xp: lambda *arrays, axis: xp.concat(arrays, axis=axis),
@@ -239,7 +241,7 @@ def searchsorted(x1: Array, x2: Array, /, *, side: str = "left", sorter: Array |
 
 def astype(x: Array, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Array:
     """Convert to a data type; no gradient flows through one that holds no fractions."""
-    name = "astype" if _holds_fractions(dtype) else "cast"
+    name = "astype" if dtype_kind(dtype) in ("float", "complex") else "cast"
     return _called(name)(x, dtype, copy=copy, device=device)
 
 
@@ -281,15 +283,3 @@ def _find(xp: Any, name: str) -> Callable[..., Any]:
 
 def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
-
-
-def _holds_fractions(dtype: Any) -> bool:
-    """Whether a data type of any library is a real or complex floating one."""
-    found = _FRACTIONS.get(dtype)
-    if found is None:
-        found = any(word in str(dtype) for word in ("float", "complex"))
-        _FRACTIONS[dtype] = found
-    return found
-
-
-_FRACTIONS: dict[Any, bool] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from portml.autograd.rules.table import rule
+from portml.backends import dtype_kind
 from portml.backends import operations as xp
 
 Array = Any
@@ -14,10 +15,11 @@ def conj(x: Array) -> Array:
     """The conjugate of a complex array; a real one, or a Python scalar, is its own."""
     if isinstance(x, complex):
         return x.conjugate()
-    return xp.conj(x) if "complex" in str(getattr(x, "dtype", "")) else x
+    return xp.conj(x) if dtype_kind(getattr(x, "dtype", None)) == "complex" else x
 
 
 # Arithmetic
+rule("alias", lambda g, y, a: g)
 rule("add", lambda g, y, a, b: g, lambda g, y, a, b: g)
 rule("subtract", lambda g, y, a, b: g, lambda g, y, a, b: xp.negative(g))
 rule("multiply", lambda g, y, a, b: xp.multiply(g, conj(b)), lambda g, y, a, b: xp.multiply(g, conj(a)))
