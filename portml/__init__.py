@@ -1,7 +1,7 @@
 """Machine learning written once, as plain Array API code on whatever array it is given.
 
-What stands here is the public face; each name is imported from its room when it is first used, so that ``import portml``
-costs next to nothing and loads no array library.
+What stands here is the public face; each name is imported from its room when it is first used, so that
+``import portml`` costs next to nothing and loads no array library.
 
 >>> import portml
 >>> portml.grad(lambda w: (w * w).sum())(portml.get_backend("numpy").asarray([1.0, 2.0]))

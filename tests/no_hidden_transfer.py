@@ -1,8 +1,8 @@
 """A guard: on the strict backend, reading an array's values on the host is an error unless a transfer is meant.
 
-array-api-strict refuses most of what a GPU array cannot do, but it lets a few things through that would copy to the host
-and wait for the device: ``float(x)``, ``if x:``, iteration, DLPack, shapes that depend on data.  `install` closes these
-holes for the tests that run inside `guarded`.  `portml.backends.to_numpy` and `Backend.asarray` set
+array-api-strict refuses most of what a GPU array cannot do, but it lets a few things through that would copy to the
+host and wait for the device: ``float(x)``, ``if x:``, iteration, DLPack, shapes that depend on data.  `install` closes
+these holes for the tests that run inside `guarded`.  `portml.backends.to_numpy` and `Backend.asarray` set
 `portml.backends._strict.explicit_transfer` and pass.
 """
 
