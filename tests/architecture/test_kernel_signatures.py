@@ -45,8 +45,10 @@ def test_the_kernels_of_a_gradient_take_what_the_kernel_takes(kernel: Kernel) ->
         assert parameters(kernel.saving.agnostic) == body
     assert kernel.backward is not None
     backward = parameters(kernel.backward.agnostic)
-    _, _, *arrays = [name for name, kind, _ in backward if kind != STATIC]  # after g and what was saved
-    assert arrays == [name for name, kind, _ in body if kind != STATIC]
+    arrays = [kind for _, kind, _ in body if kind != STATIC]
+    if inspect.Parameter.VAR_POSITIONAL not in arrays:
+        arrays = [inspect.Parameter.POSITIONAL_OR_KEYWORD] * 2 + arrays  # the result's gradient, and what was saved
+    assert [kind for _, kind, _ in backward if kind != STATIC] == arrays
     statics = {name for name, kind, _ in backward if kind == STATIC}
     assert statics == {"needs"} | {name for name, kind, _ in body if kind == STATIC}
 
