@@ -1,0 +1,267 @@
+"""Modules: PyTorch's habits on plain attributes.
+
+A module's parameters, buffers and children are its attributes, found when asked for; there is nothing to register and no
+constructor to call first.  Subclass it, assign `Parameter`s and modules to attributes, write `forward`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from portml.autograd import Tensor, grad_enabled, lift
+from portml.autograd.parameter import Parameter
+from portml.backends import Array, Backend, backend_of, get_backend, is_tensor, operations, to_numpy
+from portml.errors import ArgumentError, CheckpointError
+from portml.random import Generator
+
+__all__ = ["Module"]
+
+Self = TypeVar("Self", bound="Module")
+
+
+class Module:
+    """A function with parameters.
+
+    Calling a module runs its `forward`.  Raw arrays given to it are lifted to Tensors, so that what the parameters do to
+    them is recorded; where nothing is recorded (inside `no_grad`, or with every parameter frozen) raw arrays come back.
+
+    Attributes
+    ----------
+    training : bool
+        Whether layers such as dropout and batch normalisation behave as in training; see `train` and `eval`.
+    """
+
+    training: bool = True
+    _buffers: tuple[str, ...] = ()
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        """What the module computes; every subclass says it."""
+        raise ArgumentError(f"{type(self).__name__} has no forward method; define what it computes")
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        if any(isinstance(given, Tensor) for given in inputs):
+            return self.forward(*inputs, **options)
+        if grad_enabled():
+            inputs = tuple(lift(given) if hasattr(given, "dtype") else given for given in inputs)
+        return _raw_unless_tracked(self.forward(*inputs, **options))
+
+    # What a module is made of
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Modules that are attributes of this one, by name."""
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                yield name, value
+
+    def children(self) -> Iterator[Module]:
+        """Modules that are attributes of this one."""
+        return (child for _, child in self.named_children())
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module and all below it, each once, with dotted names."""
+        seen: set[int] = set()
+        for name, module in self._walk(prefix):
+            if id(module) not in seen:
+                seen.add(id(module))
+                yield name, module
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it, each once."""
+        return (module for _, module in self.named_modules())
+
+    def named_parameters(self, prefix: str = "", *, remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
+        """Parameters with dotted names; one that is shared comes once, unless `remove_duplicate` is False."""
+        seen: set[int] = set()
+        for name, module in self._walk(prefix):
+            for attribute, value in vars(module).items():
+                if isinstance(value, Parameter) and not (remove_duplicate and id(value) in seen):
+                    seen.add(id(value))
+                    yield _dotted(name, attribute), value
+
+    def parameters(self) -> Iterator[Parameter]:
+        """Parameters, each once."""
+        return (parameter for _, parameter in self.named_parameters())
+
+    def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Array]]:
+        """Arrays that are state but not learnt, such as running statistics, with dotted names."""
+        for name, module in self._walk(prefix):
+            for attribute in module._buffers:
+                value = getattr(module, attribute)
+                if value is not None:
+                    yield _dotted(name, attribute), value
+
+    def named_generators(self) -> Iterator[tuple[str, Generator]]:
+        """Random generators of the layers, such as dropout's, with dotted names; each once."""
+        seen: set[int] = set()
+        for name, module in self.named_modules():
+            for attribute, value in vars(module).items():
+                if isinstance(value, Generator) and id(value) not in seen:
+                    seen.add(id(value))
+                    yield _dotted(name, attribute), value
+
+    def register_buffer(self, name: str, value: Array | None) -> None:
+        """Make an array part of the state: saved, loaded and moved with the parameters, but not learnt."""
+        setattr(self, name, value)
+        if name not in self._buffers:
+            self._buffers = (*self._buffers, name)
+
+    # State
+
+    def state_dict(self) -> dict[str, Array]:
+        """Parameters and buffers by dotted name, as raw arrays that share memory with the module.
+
+        Names and layouts are PyTorch's.
+        """
+        state: dict[str, Array] = {}
+        for name, module in self._walk(""):
+            for attribute, value in module._own_state():
+                state[_dotted(name, attribute)] = value.value if is_tensor(value) else value
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> tuple[list[str], list[str]]:
+        """Copy values into the parameters and buffers.
+
+        Parameters
+        ----------
+        state : mapping of str to array
+            Arrays of any backend, PyTorch's included.  Values are converted to the data types that are here.
+        strict : bool
+            Refuse a state with names missing or too many.
+
+        Returns
+        -------
+        missing, unexpected : lists of str
+
+        Raises
+        ------
+        CheckpointError
+            If names or shapes do not fit; all of them are listed, and nothing has been written.
+        """
+        own: dict[str, Any] = {}
+        for name, module in self._walk(""):
+            own |= {_dotted(name, attribute): value for attribute, value in module._own_state()}
+        missing = [name for name in own if name not in state]
+        unexpected = [name for name in state if name not in own]
+        wrong = [
+            f"{name}: expected {tuple(own[name].shape)}, got {tuple(state[name].shape)}"
+            for name in own
+            if name in state and tuple(state[name].shape) != tuple(own[name].shape)
+        ]
+        complaints = [f"{name} is missing" for name in missing if strict]
+        complaints += [f"{name} is unexpected" for name in unexpected if strict] + wrong
+        if complaints:
+            raise CheckpointError(f"state: does not fit {type(self).__name__}: {'; '.join(complaints)}")
+        for name, value in own.items():
+            if name in state:
+                _copy_into(value, state[name])
+        return missing, unexpected
+
+    def train(self: Self, mode: bool = True) -> Self:
+        """Set the training mode of this module and all below it."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self: Self) -> Self:
+        """Leave the training mode: dropout drops nothing, batch normalisation uses its running statistics."""
+        return self.train(False)
+
+    def requires_grad_(self: Self, wanted: bool = True) -> Self:
+        """Thaw or freeze every parameter."""
+        for parameter in self.parameters():
+            parameter.requires_grad = wanted
+        return self
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of every parameter."""
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def to(self: Self, backend: str | Backend | None = None, *, dtype: Any = None) -> Self:
+        """Move parameters, buffers and generators to a backend, or convert them to a floating data type, in place.
+
+        An optimizer built before holds the old arrays and refuses its next step; build it afterwards.
+        """
+        opened = None if backend is None else get_backend(backend)
+        for parameter in self.parameters():
+            target = opened or backend_of(parameter.value)
+            moved = target.asarray(parameter.value, dtype=dtype)
+            if moved is not parameter.value:
+                parameter.rebind(moved)
+        for module in self.modules():
+            module._move_buffers(opened, dtype)
+        if opened is not None:
+            for _, generator in self.named_generators():
+                generator.to(opened)
+        return self
+
+    def apply(self: Self, function: Callable[[Module], Any]) -> Self:
+        """Call `function` on every module below this one, then on itself."""
+        for child in self.children():
+            child.apply(function)
+        function(self)
+        return self
+
+    def extra_repr(self) -> str:
+        """What `repr` shows between the parentheses of a module without children."""
+        return ""
+
+    def __repr__(self) -> str:
+        lines = [f"({name}): " + repr(child).replace("\n", "\n  ") for name, child in self.named_children()]
+        if not lines:
+            return f"{type(self).__name__}({self.extra_repr()})"
+        return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(vars(self).get(name), Parameter) and not isinstance(value, Parameter | None):
+            raise ArgumentError(
+                f"{name}: a parameter was to be replaced by a {type(value).__name__}, and would no longer be learnt; "
+                f"write {name}.assign(values), or assign a Parameter"
+            )
+        super().__setattr__(name, value)
+
+    def _walk(self, prefix: str) -> Iterator[tuple[str, Module]]:
+        """This module and all below it, shared ones as often as they occur."""
+        yield prefix, self
+        for name, child in self.named_children():
+            yield from child._walk(_dotted(prefix, name))
+
+    def _own_state(self) -> Iterator[tuple[str, Any]]:
+        for name, value in vars(self).items():
+            if isinstance(value, Parameter):
+                yield name, value
+        for name in self._buffers:
+            if getattr(self, name) is not None:
+                yield name, getattr(self, name)
+
+    def _move_buffers(self, backend: Backend | None, dtype: Any) -> None:
+        for name in self._buffers:
+            value = getattr(self, name)
+            if value is not None:
+                floating = "float" in str(value.dtype)
+                target = backend or backend_of(value)
+                setattr(self, name, target.asarray(value, dtype=dtype if floating else None))
+
+
+def _dotted(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix else name
+
+
+def _copy_into(destination: Any, source: Any) -> None:
+    backend = backend_of(destination)
+    if not is_tensor(source) and type(source).__module__.partition(".")[0] not in ("numpy", "cupy", "array_api_strict"):
+        source = to_numpy(source)
+    if isinstance(destination, Parameter):
+        destination.assign(backend.asarray(source))
+    else:
+        operations.write_into(destination, backend.asarray(source, dtype=destination.dtype))
+
+
+def _raw_unless_tracked(result: Any) -> Any:
+    """Results of a module that was given raw arrays: raw again where no gradient is recorded."""
+    if isinstance(result, Tensor):
+        return result if result.requires_grad else result.value
+    if isinstance(result, tuple):
+        return tuple(map(_raw_unless_tracked, result))
+    return result

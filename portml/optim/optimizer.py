@@ -1,0 +1,230 @@
+"""What all optimizers share: parameter groups, flat storage, state, and the order of a step.
+
+An optimizer says three things: the names of its state arrays, the numbers of its next step (worked out on the host in
+float64 and put into a slot), and the kernel that takes the step on flat arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from portml.autograd import Tensor
+from portml.backends import Array, Slot, operations
+from portml.errors import ArgumentError, CheckpointError
+from portml.optim.storage import FlatStorage, Run, by_kind, unique
+
+__all__ = ["Optimizer"]
+
+
+class Optimizer:
+    """The base of all optimizers.
+
+    Parameters
+    ----------
+    params : iterable of Parameter, or of dict
+        Parameters, or groups ``{"params": [...], "lr": 0.1, ...}`` with options of their own.
+    defaults : dict
+        Options of groups that do not set them.
+
+    Attributes
+    ----------
+    param_groups : list of dict
+        Options may be changed between steps, as a schedule does with ``"lr"``.
+    """
+
+    slot_size: ClassVar[int] = 1
+
+    def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], defaults: dict[str, Any]) -> None:
+        self.defaults = defaults
+        self.param_groups: list[dict[str, Any]] = []
+        self._storages: list[list[FlatStorage]] = []
+        self._states: dict[int, dict[str, Array]] = {}
+        self._slots: dict[tuple[int, int, int], Slot] = {}
+        given: list[Any] = list(params)
+        if given and all(isinstance(group, Mapping) for group in given):
+            for group in given:
+                self.add_param_group(dict(group))
+        else:
+            self.add_param_group({"params": given})
+
+    # What a subclass says
+
+    def state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
+        """Names of the state arrays of a group, PyTorch's."""
+        raise ArgumentError(f"{type(self).__name__} does not name its state")
+
+    def slot_values(self, group: dict[str, Any], steps: int) -> tuple[float, ...]:
+        """The numbers of the next step, the one that makes `steps`: learning rate, bias corrections."""
+        raise ArgumentError(f"{type(self).__name__} does not say the numbers of its step")
+
+    def update(
+        self, group: dict[str, Any], arrays: tuple[Array, ...], slot: Array, out: tuple[Array, ...]
+    ) -> None:
+        """Take a step: `arrays` are values, gradients and states, all flat; results go to `out`, without gradients."""
+        raise ArgumentError(f"{type(self).__name__} does not say how it takes a step")
+
+    def check(self, group: dict[str, Any]) -> None:
+        """Refuse options out of range."""
+        _check_at_least_zero(group, "lr", "weight_decay")
+
+    # What a user calls
+
+    def step(self) -> None:
+        """Update every parameter that got a gradient since `zero_grad`.
+
+        Raises
+        ------
+        StaleOptimizerError
+            If the parameters were moved or packed by another optimizer.
+        """
+        for group, storages in zip(self.param_groups, self._storages, strict=True):
+            self.check(group)
+            for storage in storages:
+                for run in storage.runs():
+                    self._step_run(group, storage, run)
+
+    def zero_grad(self) -> None:
+        """Forget all gradients: a parameter that gets none before the next step stays as it is."""
+        for storages in self._storages:
+            for storage in storages:
+                storage.clear_gradients()
+
+    def add_param_group(self, group: dict[str, Any]) -> None:
+        """Add a group of parameters with options of its own.
+
+        Raises
+        ------
+        ArgumentError
+            If it has no parameters, an unknown option, or a parameter of another group.
+        """
+        if "params" not in group:
+            raise ArgumentError(f"group: expected a 'params' entry, got {sorted(group)}")
+        given = group["params"]
+        parameters = unique([given] if isinstance(given, Tensor) else given)
+        unknown = sorted(set(group) - set(self.defaults) - {"params"})
+        if unknown:
+            raise ArgumentError(f"group: {type(self).__name__} has no option {', '.join(unknown)}")
+        taken = {id(parameter) for other in self.param_groups for parameter in other["params"]}
+        if any(id(parameter) in taken for parameter in parameters):
+            raise ArgumentError("group: a parameter is in another group already; each belongs to one")
+        complete = {**self.defaults, **group, "params": parameters}
+        self.check(complete)
+        self.param_groups.append(complete)
+        self._storages.append([FlatStorage(kind) for kind in by_kind(parameters)])
+
+    # Checkpoints, in PyTorch's form
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state as PyTorch writes it: ``{"state": {index: {name: array}}, "param_groups": [...]}``."""
+        indices = self._indices()
+        state: dict[int, dict[str, Any]] = {}
+        for storages in self._storages:
+            for storage in storages:
+                arrays = self._states.get(id(storage), {})
+                for i, parameter in enumerate(storage.parameters):
+                    if storage.steps[i]:
+                        views = {name: storage.view(flat, i) for name, flat in arrays.items()}
+                        state[indices[id(parameter)]] = {"step": storage.steps[i], **views}
+        groups = [
+            {**_options(group), "params": [indices[id(parameter)] for parameter in group["params"]]}
+            for group in self.param_groups
+        ]
+        return {"state": dict(sorted(state.items())), "param_groups": groups}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up the state of an optimizer of the same kind over parameters of the same shapes.
+
+        Raises
+        ------
+        CheckpointError
+            If groups or shapes differ; nothing has been written.
+        """
+        groups = state["param_groups"]
+        sizes = [len(group["params"]) for group in groups]
+        expected = [len(group["params"]) for group in self.param_groups]
+        if sizes != expected:
+            raise CheckpointError(f"state: expected parameter groups of {expected} parameters, got {sizes}")
+        order = [index for group in groups for index in group["params"]]
+        parts = {place: state["state"][index] for place, index in enumerate(order) if index in state["state"]}
+        self._check_state(parts)
+        for group, options in zip(self.param_groups, groups, strict=True):
+            group.update({name: value for name, value in options.items() if name in self.defaults})
+        indices = self._indices()
+        for group, storages in zip(self.param_groups, self._storages, strict=True):
+            for storage in storages:
+                self._load_storage(group, storage, [parts.get(indices[id(p)], {}) for p in storage.parameters])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"groups": self.param_groups, "defaults": self.defaults, "state": self.state_dict()}
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        Optimizer.__init__(self, saved["groups"], saved["defaults"])
+        self.load_state_dict(saved["state"])
+
+    def __repr__(self) -> str:
+        groups = "; ".join(
+            ", ".join(f"{name}={value}" for name, value in _options(group).items()) for group in self.param_groups
+        )
+        return f"{type(self).__name__}({groups})"
+
+    def _step_run(self, group: dict[str, Any], storage: FlatStorage, run: Run) -> None:
+        states = self._state_of(group, storage)
+        slot = self._slot_of(group, storage, run)
+        everything = (storage.values, storage.gradients, *states.values())
+        if run.stop - run.start != storage.values.shape[0]:
+            everything = tuple(flat[run.start : run.stop] for flat in everything)
+        values, _, *rest = everything
+        self.update(group, everything, slot.refill(), (values, *rest))
+
+    def _state_of(self, group: dict[str, Any], storage: FlatStorage) -> dict[str, Array]:
+        states = self._states.setdefault(id(storage), {})
+        for name in self.state_names(group):
+            if name not in states:
+                states[name] = storage.zeros()
+        return states
+
+    def _slot_of(self, group: dict[str, Any], storage: FlatStorage, run: Run) -> Slot:
+        """The slot of a run; refilling it counts the step, so that a replayed step counts too."""
+        key = (id(storage), run.first, run.last)
+        if key not in self._slots:
+
+            def compute() -> tuple[float, ...]:
+                return self.slot_values(group, storage.advance(run.first, run.last))
+
+            self._slots[key] = Slot(storage.backend, compute, self.slot_size, storage.values.dtype)
+        return self._slots[key]
+
+    def _indices(self) -> dict[int, int]:
+        every = [parameter for group in self.param_groups for parameter in group["params"]]
+        return {id(parameter): index for index, parameter in enumerate(every)}
+
+    def _check_state(self, parts: Mapping[int, Mapping[str, Any]]) -> None:
+        every = [parameter for group in self.param_groups for parameter in group["params"]]
+        for index, arrays in parts.items():
+            for name, array in arrays.items():
+                if name != "step" and tuple(array.shape) != tuple(every[index].shape):
+                    raise CheckpointError(
+                        f"state: {name} of parameter {index} has shape {tuple(array.shape)}, "
+                        f"expected {tuple(every[index].shape)}"
+                    )
+
+    def _load_storage(self, group: dict[str, Any], storage: FlatStorage, parts: list[Mapping[str, Any]]) -> None:
+        states = self._state_of(group, storage)
+        for i, part in enumerate(parts):
+            storage.steps[i] = int(part.get("step", 0))
+            for name, flat in states.items():
+                view = storage.view(flat, i)
+                source = part.get(name)
+                fill = operations.zeros_like(view) if source is None else storage.backend.asarray(source, view.dtype)
+                operations.write_into(view, fill)
+
+
+def _options(group: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in group.items() if name != "params"}
+
+
+def _check_at_least_zero(group: dict[str, Any], *names: str) -> None:
+    for name in names:
+        if name in group and not group[name] >= 0:
+            raise ArgumentError(f"{name}: expected a number of at least 0, got {group[name]!r}")
