@@ -1,0 +1,1 @@
+"""Measurements: what costs how much, printed as tables; none of them is a test."""
