@@ -176,6 +176,10 @@ _CALLS: dict[str, Callable[[Any], Callable[..., Any]]] = {
     "unstack": lambda xp: lambda x, axis: tuple(xp.unstack(x, axis=axis)),
 }
 _CALLS["cast"] = _CALLS["astype"]
+# Libraries name the results of these; the tape knows plain tuples only, a namespace gives them their names again.
+_NAMED_RESULTS = frozenset(
+    "linalg_eig linalg_eigh linalg_qr linalg_slogdet linalg_svd unique_all unique_counts unique_inverse".split()
+)
 _MADE: dict[str, Kernel] = {}
 
 
@@ -276,9 +280,10 @@ def _find(xp: Any, name: str) -> Callable[..., Any]:
     if name in _CALLS:
         return _CALLS[name](xp)
     group, _, rest = name.partition("_")
-    if group in ("linalg", "fft"):
-        return getattr(getattr(xp, group), rest)  # type: ignore[no-any-return]
-    return getattr(xp, name)  # type: ignore[no-any-return]
+    found = getattr(getattr(xp, group), rest) if group in ("linalg", "fft") else getattr(xp, name)
+    if name in _NAMED_RESULTS:
+        return lambda x, **statics: tuple(found(x, **statics))
+    return found  # type: ignore[no-any-return]
 
 
 def _given(**options: Any) -> dict[str, Any]:
