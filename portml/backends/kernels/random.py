@@ -267,21 +267,23 @@ def categories_from_words(words: Array, cumulative: Array, *, shape: tuple[int, 
 
 
 @kernel(differentiable=False)
-def permutation_from_words(words: Array) -> Array:
-    """The order in which the words are sorted, equal ones in the order they stand.
+def permutation_from_words(words: Array, *, n: int) -> Array:
+    """The first n entries of the order in which the words are sorted, equal ones in the order they stand.
 
     Parameters
     ----------
-    words : array (n,), uint64
+    words : array (n_words,), uint64
+    n : int
+        At most n_words.
 
     Returns
     -------
     array (n,), int64
-        A permutation of 0 to n - 1, bit-equal on every backend.  Each has probability 1/n! but for the chance of less
-        than n**2 / 2**65 that two words are equal.
+        All of it is a permutation of 0 to n_words - 1, each with the same probability but for the chance, less than
+        n_words**2 / 2**65, that two words are equal.  Bit-equal on every backend.
     """
     xp = namespace(words)
-    return xp.astype(xp.argsort(words, stable=True), xp.int64, copy=False)
+    return xp.astype(xp.argsort(words, stable=True)[:n], xp.int64)
 
 
 @kernel(differentiable=False)
