@@ -1,8 +1,8 @@
 """Execute CUDA kernels on NumPy arrays: their sources compiled as C++ for the host.
 
-Every run is done twice, with other numbers of blocks and with threads and blocks in the opposite order, and must give the
-same bits.  Arrays are handed over as copies between guards, so that a kernel that reads or writes beyond an array, writes
-what it declared const, or depends on the order of threads is found out.
+Every run is done twice, with other numbers of blocks and with threads and blocks in the opposite order, and must give
+the same bits.  Arrays are handed over as copies between guards, so that a kernel that reads or writes beyond an array,
+writes what it declared const, or depends on the order of threads is found out.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """CUDA kernels as data, and the glue that calls them.
 
-`source` says what a kernel is, `launch` runs one on arrays, and each other module holds the kernels of one topic and the
-overrides for CuPy's arrays.  Nothing here imports CuPy: `portml.backends._cupy` registers a launcher for its arrays, and
-tests register one for NumPy's, which executes the very same sources on the host.
+`source` says what a kernel is, `launch` runs one on arrays, `glue` brings arrays into the form that kernels take, and
+each other module holds the kernels of one topic and the overrides for CuPy's arrays.  Nothing here imports CuPy:
+`portml.backends._cupy` registers a launcher for its arrays, and tests register one for NumPy's, which executes the very
+same sources on the host.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import importlib
 import pkgutil
 from types import ModuleType
 
+from portml.backends.cuda.glue import elementwise, outputs, override
 from portml.backends.cuda.launch import contiguous, deliver, destination, launch, launcher_registered
 from portml.backends.cuda.source import CudaKernel, Parameter
 from portml.errors import ArgumentError
@@ -22,9 +24,12 @@ __all__ = [
     "contiguous",
     "deliver",
     "destination",
+    "elementwise",
     "launch",
     "launcher_registered",
     "load_overrides",
+    "outputs",
+    "override",
 ]
 
 

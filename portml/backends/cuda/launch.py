@@ -16,6 +16,7 @@ from portml.errors import ArgumentError, BackendUnavailableError, DtypeError, Mi
 __all__ = [
     "Launcher",
     "blocks_for",
+    "check_out",
     "contiguous",
     "deliver",
     "destination",
@@ -70,8 +71,7 @@ def launch(kernel: CudaKernel, *arguments: Any, size: int | None = None, blocks:
     count = _count(kernel, size, blocks)
     T = _variant(kernel, arguments)
     prepared = [
-        _prepared(kernel, parameter, argument, T)
-        for parameter, argument in zip(kernel.parsed, arguments, strict=True)
+        _prepared(kernel, parameter, argument, T) for parameter, argument in zip(kernel.parsed, arguments, strict=True)
     ]
     launcher = _launcher(kernel, arguments)
     if count > 0:
@@ -102,10 +102,7 @@ def destination(out: Array | None, shape: tuple[int, ...], dtype: Any, like: Arr
         If `out` has another shape or data type than the result.
     """
     if out is not None:
-        if out.shape != shape:
-            raise ShapeError(f"out= has shape {out.shape}, but the result has {shape}; pass one that fits")
-        if out.dtype != dtype:
-            raise DtypeError(f"out= has dtype {out.dtype}, but the result has {dtype}; pass one that fits")
+        check_out(out, shape, dtype)
         if out.flags.c_contiguous:
             return out
     return namespace(like).empty(shape, dtype=dtype, device=device_of(like))
@@ -117,6 +114,14 @@ def deliver(result: Array, out: Array | None) -> Array:
         return result
     out[...] = result
     return out
+
+
+def check_out(out: Array, shape: tuple[int, ...], dtype: Any) -> None:
+    """Raise ShapeError or DtypeError unless `out` can take a result of this shape and data type."""
+    if tuple(out.shape) != tuple(shape):
+        raise ShapeError(f"out= has shape {out.shape}, but the result has {shape}; pass one that fits")
+    if out.dtype != dtype:
+        raise DtypeError(f"out= has dtype {out.dtype}, but the result has {dtype}; pass one that fits")
 
 
 def blocks_for(kernel: CudaKernel, count: int) -> int:

@@ -19,8 +19,8 @@ What a body may use
     arrays, ``__syncthreads()``, atomics on integers, and
 
     ``block_sum(value, scratch)``, ``block_maximum(value, scratch)``
-        The sum or maximum over the block, returned to every thread, always in the same order; every thread must call it;
-        ``__shared__ T scratch[THREADS];``.
+        The sum or maximum over the block, returned to every thread, always in the same order.  Every thread must call
+        it; declare ``__shared__ T scratch[THREADS];``.
 
     A body ends a row early with ``continue``, the whole block together, never with ``return``.
 
