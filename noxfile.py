@@ -38,9 +38,10 @@ ROOT = Path(__file__).parent
 PROJECT_FILE = nox.project.load_toml("pyproject.toml")
 PROJECT = PROJECT_FILE["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-TEST = ("pytest", "pytest-xdist", "hypothesis", "array-api-strict", "scikit-learn")
+TEST = ("pytest", "pytest-xdist", "hypothesis", "array-api-strict")
 
-# array-api-compat's own NumPy namespace fails this many and passes that many of the 1,384 tests at five examples each.
+# About what array-api-compat's own NumPy namespace gets of 1,384 tests at five examples each; a fixed seed makes the
+# count repeatable.
 CONFORMANCE_FAILED_AT_MOST = 27
 CONFORMANCE_PASSED_AT_LEAST = 1352
 INSTALLED_AT_MOST_MB = 100
@@ -149,7 +150,16 @@ def conformance(session: nox.Session) -> None:
     results = Path(session.create_tmp()).resolve() / "conformance.xml"
     with session.chdir(clone):
         session.run(
-            *("python", "-m", "pytest", "array_api_tests", "--max-examples=5", "--derandomize", "-q", "--no-header"),
+            *(
+                "python",
+                "-m",
+                "pytest",
+                "array_api_tests",
+                "--max-examples=5",
+                "--hypothesis-seed=0",
+                "-q",
+                "--no-header",
+            ),
             *("-p", "no:cacheprovider", "--tb=no", f"--junit-xml={results}"),
             env={"ARRAY_API_TESTS_MODULE": "portml.autograd.namespace", "PYTHONPATH": str(ROOT)},
             success_codes=[0, 1],
