@@ -1,0 +1,38 @@
+"""Data sets on the host, and loaders that hand out their batches on any backend.
+
+NumPy is all that importing this needs; Pillow reads PNG and JPEG files, and pooch fetches, where they are asked to.
+"""
+
+from __future__ import annotations
+
+from portml.data.archive import load_npz
+from portml.data.dataset import ArrayDataset, ClassificationData, Dataset
+from portml.data.digits import load_digits
+from portml.data.idx import load_fashion_mnist, load_mnist, read_idx
+from portml.data.images import load_image, load_image_folder
+from portml.data.loader import DataLoader
+from portml.data.pixels import to_image_shape
+from portml.data.registry import DATASETS, load_dataset
+from portml.data.resize import resize_bilinear
+from portml.data.split import every_fifth_of_each_class, random_split, stratified_split
+
+__all__ = [
+    "DATASETS",
+    "ArrayDataset",
+    "ClassificationData",
+    "DataLoader",
+    "Dataset",
+    "every_fifth_of_each_class",
+    "load_dataset",
+    "load_digits",
+    "load_fashion_mnist",
+    "load_image",
+    "load_image_folder",
+    "load_mnist",
+    "load_npz",
+    "random_split",
+    "read_idx",
+    "resize_bilinear",
+    "stratified_split",
+    "to_image_shape",
+]
