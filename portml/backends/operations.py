@@ -1,10 +1,11 @@
 """Every function of the Array API standard as one polymorphic function.
 
-``operations.matmul(a, b)`` takes raw arrays of any library, or Tensors, and follows them; so the rules of differentiation
-are written once.  Each is a kernel without a body of ours: the arrays' own library has it.  They are made from one table
-when first asked for.
+``operations.matmul(a, b)`` takes raw arrays of any library, or Tensors, and follows them; so the rules of
+differentiation are written once.  Each is a kernel without a body of ours: the arrays' own library has it.  They are
+made from one table when first asked for.
 
-Functions that create arrays out of nothing are not here: nothing says on which library.  Use ``namespace(x).zeros(...)``.
+Functions that create arrays out of nothing need a library to create on: `creation` gives one of them.  Code that
+follows an array uses ``namespace(x).zeros(...)``.
 """
 
 from __future__ import annotations
@@ -13,9 +14,18 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from portml.backends.kernel import REQUIRED, Kernel, KernelFunction, Signature, kernel
-from portml.backends.namespaces import NUMPY, Array, dtype_kind
+from portml.backends.namespaces import NUMPY, Array, Library, dtype_kind
+from portml.backends.numpy_standard import NUMPY_STANDARD
 
-__all__ = ["operation", "operation_names", "operation_table", "write_into"]
+__all__ = [
+    "creation",
+    "creation_names",
+    "operation",
+    "operation_names",
+    "operation_table",
+    "raw_function",
+    "write_into",
+]
 
 
 class Row(NamedTuple):
@@ -39,6 +49,12 @@ def _index(arrays: str, *positional: str, **statics: Any) -> Row:
 
 def _view(arrays: str, *positional: str, **statics: Any) -> Row:
     return _row(arrays, *positional, kind="view", **statics)
+
+
+def _creates(*positional: str, **statics: Any) -> Row:
+    """A function that makes an array out of nothing; the library takes the `positional` statics by position."""
+    every = dict.fromkeys(positional, REQUIRED) | statics | {"dtype": None, "device": None}
+    return Row(Signature(("*arrays",), every), "fresh", False)
 
 
 _UNARY = """abs acos acosh asin asinh atan atanh ceil conj cos cosh exp expm1 floor imag log log1p log2 log10 negative
@@ -148,48 +164,62 @@ _TABLE: dict[str, Row] = {
     "fft_ifftshift": _row("x", axes=None),
 }
 
-# Where NumPy itself departs from the standard, array-api-compat has the difference.
-_FROM_COMPAT = frozenset({"argsort", "clip", "count_nonzero", "sort", "unstack"})
+# What makes an array out of nothing.
+_CREATION: dict[str, Row] = {
+    "arange": _creates("start", "stop", "step"),
+    "asarray": _creates("obj", copy=None),
+    "empty": _creates("shape"),
+    "eye": _creates("n_rows", "n_cols", k=0),
+    "from_dlpack": Row(Signature(("*arrays",), {"x": REQUIRED, "device": None, "copy": None}), "fresh", False),
+    "full": _creates("shape", "fill_value"),
+    "linspace": _creates("start", "stop", "num", endpoint=True),
+    "ones": _creates("shape"),
+    "zeros": _creates("shape"),
+    "fft_fftfreq": _creates("n", d=1.0),
+    "fft_rfftfreq": _creates("n", d=1.0),
+}
+
 # Raw calls that differ from ``f(*arrays, **statics)``.
 _CALLS: dict[str, Callable[[Any], Callable[..., Any]]] = {
     "alias": lambda xp: lambda x: x,
     "astype": lambda xp: lambda x, dtype, copy, device: xp.astype(x, dtype, copy=copy, device=device),
     "broadcast_arrays": lambda xp: lambda *arrays: tuple(xp.broadcast_arrays(*arrays)),
     "concat": lambda xp: lambda *arrays, axis: xp.concat(arrays, axis=axis),
-    "diff": lambda xp: lambda x, prepend, append, axis, n: xp.diff(
-        x, axis=axis, n=n, **_given(prepend=prepend, append=append)
+    "diff": lambda xp: (
+        lambda x, prepend, append, axis, n: xp.diff(x, axis=axis, n=n, **_given(prepend=prepend, append=append))
     ),
-    "full_like": lambda xp: lambda x, fill_value, dtype, device: xp.full_like(
-        x, fill_value, dtype=dtype, device=device
+    "full_like": lambda xp: (
+        lambda x, fill_value, dtype, device: xp.full_like(x, fill_value, dtype=dtype, device=device)
     ),
     "linalg_matrix_power": lambda xp: lambda x, n: xp.linalg.matrix_power(x, n),
-    "linalg_matrix_rank": lambda xp: lambda x, rtol: xp.linalg.matrix_rank(x, **_given(rtol=rtol)),
-    "linalg_pinv": lambda xp: lambda x, rtol: xp.linalg.pinv(x, **_given(rtol=rtol)),
+    # NumPy's own default of rtol differs from the standard's, which it takes where None is given.
+    "linalg_matrix_rank": lambda xp: lambda x, rtol: xp.linalg.matrix_rank(x, rtol=rtol),
+    "linalg_pinv": lambda xp: lambda x, rtol: xp.linalg.pinv(x, rtol=rtol),
     "meshgrid": lambda xp: lambda *arrays, indexing: tuple(xp.meshgrid(*arrays, indexing=indexing)),
     "moveaxis": lambda xp: lambda x, source, destination: xp.moveaxis(x, source, destination),
-    "searchsorted": lambda xp: lambda x1, x2, sorter, side: xp.searchsorted(
-        x1, x2, side=side, **_given(sorter=sorter)
-    ),
+    "searchsorted": lambda xp: lambda x1, x2, sorter, side: xp.searchsorted(x1, x2, side=side, sorter=sorter),
     "stack": lambda xp: lambda *arrays, axis: xp.stack(arrays, axis=axis),
     "tile": lambda xp: lambda x, repetitions: xp.tile(x, repetitions),
-    "to_device": lambda xp: lambda x, device: x.to_device(device),
+    "to_device": lambda xp: _move,
     "unstack": lambda xp: lambda x, axis: tuple(xp.unstack(x, axis=axis)),
 }
 _CALLS["cast"] = _CALLS["astype"]
 # Libraries name the results of these; the tape knows plain tuples only, a namespace gives them their names again.
 _NAMED_RESULTS = frozenset(
-    "linalg_eig linalg_eigh linalg_qr linalg_slogdet linalg_svd unique_all unique_counts unique_inverse".split()
+    {"linalg_eig", "linalg_eigh", "linalg_qr", "linalg_slogdet", "linalg_svd"}
+    | {"unique_all", "unique_counts", "unique_inverse"}
 )
 _MADE: dict[str, Kernel] = {}
+_CREATING: dict[tuple[str, str], Kernel] = {}
 
 
 def operation(name: str) -> Kernel:
-    """The kernel of a function of the standard; those of ``linalg`` and ``fft`` are named ``linalg_solve`` and so on."""
+    """The kernel of a function of the standard; those of ``linalg`` and ``fft`` are named as in ``linalg_solve``."""
     made = _MADE.get(name)
     if made is None:
         signature, kind, differentiable = _TABLE[name]
         made = Kernel(
-            name, None, signature, kind=kind, differentiable=differentiable, primitive=lambda xp: _find(xp, name)
+            name, None, signature, kind=kind, differentiable=differentiable, primitive=lambda xp: raw_function(xp, name)
         )
         made.function.__module__ = __name__
         _MADE[name] = made
@@ -204,6 +234,34 @@ def operation_names() -> tuple[str, ...]:
 def operation_table() -> dict[str, Kernel]:
     """Every operation by name, all of them made."""
     return {name: operation(name) for name in _TABLE}
+
+
+def creation(name: str, library: Library) -> Kernel:
+    """The kernel that creates arrays of a library: ``zeros``, ``asarray``, …; it takes no arrays, statics only."""
+    made = _CREATING.get((name, library.name))
+    if made is None:
+        made = _CREATING[name, library.name] = _Creation(name, library)
+    return made
+
+
+def creation_names() -> tuple[str, ...]:
+    """Names of the functions that create arrays out of nothing."""
+    return tuple(_CREATION)
+
+
+class _Creation(Kernel):
+    """A kernel without array arguments, bound to the library on which it creates."""
+
+    def __init__(self, name: str, library: Library) -> None:
+        self.library = library
+        signature, kind, differentiable = _CREATION[name]
+        super().__init__(name, None, signature, kind=kind, differentiable=differentiable)
+
+    def implementation(self, *arguments: Any) -> Callable[..., Any]:
+        """The library's own function."""
+        function = raw_function(self.library.xp, self.name)
+        positional = [name for name, default in self.signature.statics.items() if default is REQUIRED]
+        return lambda **statics: function(*[statics.pop(name) for name in positional], **statics)
 
 
 @kernel(kind="write", differentiable=False)
@@ -233,7 +291,9 @@ def clip(x: Array, /, min: Any = None, max: Any = None) -> Array:
     return _called("clip")(x, min, max)
 
 
-def diff(x: Array, /, *, axis: int = -1, n: int = 1, prepend: Array | None = None, append: Array | None = None) -> Array:
+def diff(
+    x: Array, /, *, axis: int = -1, n: int = 1, prepend: Array | None = None, append: Array | None = None
+) -> Array:
     """Differences of neighbours along an axis, taken `n` times."""
     return _called("diff")(x, prepend, append, axis=axis, n=n)
 
@@ -271,19 +331,36 @@ def _called(name: str) -> Any:
     return operation(name).function
 
 
-def _find(xp: Any, name: str) -> Callable[..., Any]:
-    """The raw function of a namespace that does the operation."""
-    if xp is NUMPY.xp and name in _FROM_COMPAT:
-        import array_api_compat.numpy
+def raw_function(xp: Any, name: str) -> Callable[..., Any]:
+    """The function of a library's namespace that does an operation on raw arrays, called as the operation's row says.
 
-        xp = array_api_compat.numpy
+    Raises
+    ------
+    AttributeError
+        If the library does not have it.
+    """
     if name in _CALLS:
         return _CALLS[name](xp)
-    group, _, rest = name.partition("_")
-    found = getattr(getattr(xp, group), rest) if group in ("linalg", "fft") else getattr(xp, name)
+    found = _standard_function(xp, name)
     if name in _NAMED_RESULTS:
         return lambda x, **statics: tuple(found(x, **statics))
-    return found  # type: ignore[no-any-return]
+    return found
+
+
+def _standard_function(xp: Any, name: str) -> Callable[..., Any]:
+    if xp is NUMPY.xp and name in NUMPY_STANDARD:
+        return NUMPY_STANDARD[name]
+    group, _, rest = name.partition("_")
+    found: Callable[..., Any] = getattr(getattr(xp, group), rest) if group in ("linalg", "fft") else getattr(xp, name)
+    return found
+
+
+def _move(x: Array, device: Any) -> Array:
+    if hasattr(x, "to_device"):
+        return x.to_device(device)
+    from array_api_compat import to_device  # for CuPy's arrays, which have no such method
+
+    return to_device(x, device)
 
 
 def _given(**options: Any) -> dict[str, Any]:
