@@ -6,7 +6,8 @@ NumPy is all that importing this needs; Pillow reads PNG and JPEG files, and poo
 from __future__ import annotations
 
 from portml.data.archive import load_npz
-from portml.data.dataset import ArrayDataset, ClassificationData, Dataset
+from portml.data.classification import ClassificationData
+from portml.data.dataset import ArrayDataset, Dataset
 from portml.data.digits import load_digits
 from portml.data.idx import load_fashion_mnist, load_mnist, read_idx
 from portml.data.images import load_image, load_image_folder

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from portml.data.dataset import ClassificationData
+from portml.data.classification import ClassificationData
 from portml.data.files import UNREADABLE, naming
 from portml.data.pixels import channels_first, levels
 from portml.errors import DataError

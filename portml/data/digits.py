@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from portml.data.dataset import ClassificationData
+from portml.data.classification import ClassificationData
 from portml.data.resize import resize_bilinear
 
 __all__ = ["load_digits"]

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from portml.data.dataset import ClassificationData
+from portml.data.classification import ClassificationData
 from portml.errors import DataError, MissingDependencyError
 
 __all__ = ["load_fashion_mnist", "load_mnist", "read_idx"]

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from portml.data.archive import load_npz
-from portml.data.dataset import ArrayDataset, ClassificationData
+from portml.data.classification import ClassificationData
+from portml.data.dataset import ArrayDataset
 from portml.data.digits import load_digits
 from portml.data.idx import load_fashion_mnist, load_mnist
 from portml.data.images import load_image_folder
