@@ -1,8 +1,8 @@
 """Activations: what a layer does to each number, or to each row, after its linear part.
 
 All are stable in float32 for arguments up to 1e4 in size and beyond, and NaN goes in as NaN and comes out as NaN.
-Branches are taken by ``where`` on both sides of an operation, never by ``abs`` or ``maximum`` inside an exponential: so the
-body is smooth wherever the function is, the origin included, and derivatives of any order are right there.
+Branches are taken by ``where`` on both sides of an operation, never by ``abs`` or ``maximum`` inside an exponential: so
+the body is smooth wherever the function is, the origin included, and derivatives of any order are right there.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Needs = tuple[bool, ...]
 
 @kernel
 def relu(x: Array) -> Array:
-    """y = max(x, 0).  [Nair & Hinton 2010, section 2]
+    """Rectified linear unit: y = max(x, 0).  [Nair & Hinton 2010, section 2]
 
     Parameters
     ----------
@@ -50,41 +50,41 @@ def relu(x: Array) -> Array:
 
 @kernel
 def relu_backward(g: Array, y: Array, x: Array, *, needs: Needs) -> tuple[Array]:
-    """dx = g where y > 0, else 0; at the kink the derivative is 0, as in PyTorch."""
+    """Gradient: dx = g where y > 0, else 0; at the kink the derivative is 0, as in PyTorch."""
     return (g * namespace(g, y).astype(y > 0, g.dtype),)
 
 
 @kernel
 def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> Array:
-    """y = x where x > 0, else negative_slope x.  [Maas, Hannun & Ng 2013, section 2]"""
+    """Leaky rectifier: y = x where x > 0, else negative_slope x.  [Maas, Hannun & Ng 2013, section 2]"""
     xp = namespace(x)
     return xp.where(x > 0, x, negative_slope * x)
 
 
 @kernel
 def leaky_relu_backward(g: Array, y: Array, x: Array, *, needs: Needs, negative_slope: float) -> tuple[Array]:
-    """dx = g where x > 0, else negative_slope g."""
+    """Gradient: dx = g where x > 0, else negative_slope g."""
     xp = namespace(g, x)
     return (xp.where(x > 0, g, negative_slope * g),)
 
 
 @kernel
 def elu(x: Array, *, alpha: float = 1.0) -> Array:
-    """y = x where x > 0, else alpha (exp(x) - 1).  [Clevert, Unterthiner & Hochreiter 2016, eq. 15]"""
+    """Exponential linear unit: y = x where x > 0, else alpha (exp(x) - 1).  [Clevert et al. 2016, eq. 15]"""
     xp = namespace(x)
     return xp.where(x > 0, x, alpha * xp.expm1(xp.where(x > 0, 0, x)))
 
 
 @kernel
 def elu_backward(g: Array, y: Array, x: Array, *, needs: Needs, alpha: float) -> tuple[Array]:
-    """dx = g where x > 0, else g (y + alpha).  [Clevert, Unterthiner & Hochreiter 2016, eq. 15]"""
+    """Gradient: dx = g where x > 0, else g (y + alpha).  [Clevert et al. 2016, eq. 15]"""
     xp = namespace(g, y, x)
     return (g * xp.where(x > 0, 1, y + alpha),)
 
 
 @kernel
 def sigmoid(x: Array) -> Array:
-    """y = 1 / (1 + exp(-x)), or exp(x) / (1 + exp(x)) where x < 0, so that nothing overflows."""
+    """Logistic function: y = 1 / (1 + exp(-x)), or exp(x) / (1 + exp(x)) where x < 0, so that nothing overflows."""
     xp = namespace(x)
     e = xp.exp(xp.where(x >= 0, -x, x))
     return xp.where(x >= 0, 1, e) / (1 + e)
@@ -92,13 +92,13 @@ def sigmoid(x: Array) -> Array:
 
 @kernel
 def sigmoid_backward(g: Array, y: Array, x: Array, *, needs: Needs) -> tuple[Array]:
-    """dx = g y (1 - y)."""
+    """Gradient: dx = g y (1 - y)."""
     return (g * (y * (1 - y)),)
 
 
 @kernel
 def silu(x: Array) -> Array:
-    """y = x sigmoid(x), also called swish.  [Elfwing, Uchibe & Doya 2018, eq. 5; Ramachandran, Zoph & Le 2017]"""
+    """Sigmoid-weighted linear unit, or swish: y = x sigmoid(x).  [Elfwing, Uchibe & Doya 2018, eq. 5]"""
     return x * sigmoid.agnostic(x)
 
 
@@ -111,14 +111,15 @@ def silu_saving(x: Array) -> tuple[Array, Array]:
 
 @kernel
 def silu_backward(g: Array, s: Array, x: Array, *, needs: Needs) -> tuple[Array]:
-    """dx = g s (1 + x (1 - s)).  [Elfwing, Uchibe & Doya 2018, eq. 6]"""
+    """Gradient: dx = g s (1 + x (1 - s)).  [Elfwing, Uchibe & Doya 2018, eq. 6]"""
     return (g * (s * (1 + x * (1 - s))),)
 
 
 @kernel
 def softplus(x: Array, *, beta: float = 1.0, threshold: float = 20.0) -> Array:
-    """y = log(1 + exp(beta x)) / beta, and x itself where beta x > threshold, as in PyTorch.  [Dugas et al. 2001, eq. 3]
+    """Smooth rectifier: y = log(1 + exp(beta x)) / beta, and x itself where beta x > threshold, as in PyTorch.
 
+    [Dugas et al. 2001, eq. 3]
     With ``threshold=math.inf`` it is the formula everywhere, and no less stable.
     """
     xp = namespace(x)
@@ -129,7 +130,7 @@ def softplus(x: Array, *, beta: float = 1.0, threshold: float = 20.0) -> Array:
 
 @kernel
 def softplus_backward(g: Array, y: Array, x: Array, *, needs: Needs, beta: float, threshold: float) -> tuple[Array]:
-    """dx = g sigmoid(beta x), and g itself where beta x > threshold."""
+    """Gradient: dx = g sigmoid(beta x), and g itself where beta x > threshold."""
     xp = namespace(g, x)
     z = beta * x
     return (g * xp.where(z > threshold, 1, sigmoid.agnostic(z)),)
@@ -137,7 +138,7 @@ def softplus_backward(g: Array, y: Array, x: Array, *, needs: Needs, beta: float
 
 @kernel
 def softmax(x: Array, *, axis: int = -1) -> Array:
-    """y = exp(x - max x) / sum exp(x - max x) along `axis`: probabilities that sum to one.  [Bridle 1990]
+    """Softmax: y = exp(x - max x) / sum exp(x - max x) along `axis`: probabilities that sum to one.  [Bridle 1990]
 
     Parameters
     ----------
@@ -155,14 +156,14 @@ def softmax(x: Array, *, axis: int = -1) -> Array:
 
 @kernel
 def softmax_backward(g: Array, y: Array, x: Array, *, needs: Needs, axis: int) -> tuple[Array]:
-    """dx = y (g - sum(g y)) along `axis`."""
+    """Gradient: dx = y (g - sum(g y)) along `axis`."""
     xp = namespace(g, y)
     return (y * (g - xp.sum(g * y, axis=axis, keepdims=True)),)
 
 
 @kernel
 def log_softmax(x: Array, *, axis: int = -1) -> Array:
-    """y = x - log sum exp x along `axis`: log-probabilities, right also where the probability would round to 0 or 1."""
+    """Log-softmax: y = x - log sum exp x along `axis`, exact where the probability itself would round to 0 or 1."""
     xp = namespace(x)
     below = _below_maximum(x, axis)
     return below - xp.log(xp.sum(xp.exp(below), axis=axis, keepdims=True))
@@ -170,7 +171,7 @@ def log_softmax(x: Array, *, axis: int = -1) -> Array:
 
 @kernel
 def log_softmax_backward(g: Array, y: Array, x: Array, *, needs: Needs, axis: int) -> tuple[Array]:
-    """dx = g - exp(y) sum(g) along `axis`."""
+    """Gradient: dx = g - exp(y) sum(g) along `axis`."""
     xp = namespace(g, y)
     return (g - xp.exp(y) * xp.sum(g, axis=axis, keepdims=True),)
 
@@ -186,7 +187,8 @@ log_softmax.gradient(backward=log_softmax_backward)
 
 
 def _below_maximum(x: Array, axis: int) -> Array:
-    """x - max x along `axis`, so that no exponential of it is above 1; an empty array has no maximum and none is needed."""
+    """What x - max x is along `axis`, so that no exponential of it is above 1."""
+    # An empty array has no maximum, and none is needed.
     if 0 in x.shape:
         return x
     return x - namespace(x).max(x, axis=axis, keepdims=True)

@@ -1,4 +1,4 @@
-"""The affine map at the heart of every network: one matrix product over all leading axes, and its gradient, two more."""
+"""The affine map at the heart of every network: one matrix product over all leading axes, two for its gradient."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["linear", "linear_backward", "linear_saving", "refuse_unfit_linear"]
 
 @kernel
 def linear(x: Array, weight: Array, bias: Array | None) -> Array:
-    """y = x Wᵀ + b.
+    """Affine map: y = x Wᵀ + b.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def linear_saving(x: Array, weight: Array, bias: Array | None) -> tuple[Array, t
 def linear_backward(
     g: Array, saved: tuple[()], x: Array, weight: Array, bias: Array | None, *, needs: tuple[bool, ...]
 ) -> tuple[Array | None, ...]:
-    """dx = g W, dW = gᵀ x, db = sum of g; the last two summed over all leading axes."""
+    """Gradient: dx = g W, dW = gᵀ x, db = sum of g; the last two summed over all leading axes."""
     xp = namespace(g, x, weight)
     rows = _rows(g)
     dx = xp.reshape(rows @ weight, x.shape) if needs[0] else None
