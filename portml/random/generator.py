@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 from portml.backends import Array, operations, to_numpy
@@ -202,16 +202,17 @@ class Generator(Stream):
         ShapeError
             If `p` does not broadcast to `shape`.
         """
-        if hasattr(p, "shape"):
+        if hasattr(p, "shape") and not isinstance(p, Real):  # NumPy's single numbers are both
             lengths = tuple(p.shape) if shape is None else checked_shape(shape)
             check_broadcast(tuple(p.shape), lengths)
             check_probabilities(self.backend, p)
-        else:
-            lengths = checked_shape(() if shape is None else shape)
-            p = checked_real("p", p)
-            if not 0.0 <= p <= 1.0:
-                raise RangeError(f"p: expected a probability in [0, 1], got {p}")
-        return bernoulli_from_words(self._words(math.prod(lengths)), p, shape=lengths)
+            u = self.random(lengths, "float64")
+            return operations.less(u, operations.astype(p, self.backend.dtype("float64")))
+        lengths = checked_shape(() if shape is None else shape)
+        number = checked_real("p", p)
+        if not 0.0 <= number <= 1.0:
+            raise RangeError(f"p: expected a probability in [0, 1], got {p}")
+        return bernoulli_from_words(self._words(math.prod(lengths)), shape=lengths, p=number)
 
     def choice(self, a: int | Array, shape: Shape = (), replace: bool = True, p: Any = None) -> Array:
         """Draw from the entries of `a`, or from 0 to a - 1; a word each, or without replacement one for each entry.

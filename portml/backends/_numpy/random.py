@@ -174,9 +174,7 @@ def _(words: Words, *, shape: tuple[int, ...], dtype: str, low: int, high: int) 
 
 
 @bernoulli_from_words.on("numpy")
-def _(words: Words, p: Any, *, shape: tuple[int, ...]) -> Any:
-    if not isinstance(p, float | int):
-        return bernoulli_from_words.agnostic(words, p, shape=shape)
+def _(words: Words, *, shape: tuple[int, ...], p: float) -> Any:
     check_words(words, math.prod(shape))
     # u < p for u = k / 2**53 says k < p 2**53, and so word < ceil(p 2**53) 2**11: one comparison, no conversion.
     bound = math.ceil(p * 2**53) << 11

@@ -7,7 +7,6 @@ search and elementwise functions, which give the same numbers.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from portml.backends.cuda.launch import contiguous, deliver, destination, launch
 from portml.backends.cuda.source import CudaKernel
@@ -198,12 +197,9 @@ def _(words: Array, *, shape: tuple[int, ...], dtype: str, low: int, high: int) 
 
 
 @bernoulli_from_words.on("cupy")
-def _(words: Array, p: Any, *, shape: tuple[int, ...], out: Array | None = None) -> Array:
-    xp = namespace(words, p)
-    if not isinstance(p, float | int):
-        return deliver(bernoulli_from_words.agnostic(words, p, shape=shape), out)
+def _(words: Array, *, shape: tuple[int, ...], p: float, out: Array | None = None) -> Array:
     size = math.prod(shape)
     check_words(words, size)
-    y = destination(out, shape, xp.bool, words)
+    y = destination(out, shape, namespace(words).bool, words)
     launch(BERNOULLI_FROM_WORDS, contiguous(words), y, p, size=size)
     return deliver(y, out)

@@ -143,8 +143,9 @@ def normal_from_words(
     size = math.prod(shape)
     check_words(words, words_for_normals(size, dtype))
     if dtype == "float64":
-        u = (xp.astype(words[0::2] >> 11, xp.float64) + 1.0) * 2.0**-53
-        angle = xp.astype(words[1::2] >> 11, xp.float64) * (math.tau * 2.0**-53)
+        pairs = xp.reshape(words >> 11, (words.shape[0] // 2, 2))
+        u = (xp.astype(pairs[:, 0], xp.float64) + 1.0) * 2.0**-53
+        angle = xp.astype(pairs[:, 1], xp.float64) * (math.tau * 2.0**-53)
     else:
         u = (xp.astype(words & LOW_HALF, xp.float64) + 1.0) * 2.0**-32
         angle = xp.astype(words >> 32, xp.float32) * (math.tau * 2.0**-32)
@@ -163,8 +164,8 @@ def truncated_normal_from_words(
     """A normal variable on condition that it lies in [low, high]: the quantile of a uniform share of that interval.
 
     ``z = Q(F(a) + u (F(b) - F(a)))`` with the standard normal's distribution F and quantile Q,
-    ``a = (low - mean) / std`` and b likewise.  An interval in the upper half is mirrored to the lower one, where F keeps
-    its digits.
+    ``a = (low - mean) / std`` and b likewise.  An interval in the upper half is mirrored to the lower one, where F has
+    more digits.
 
     Parameters
     ----------
@@ -224,25 +225,22 @@ def integers_from_words(words: Array, *, shape: tuple[int, ...], dtype: str, low
 
 
 @kernel(differentiable=False)
-def bernoulli_from_words(words: Array, p: Array, *, shape: tuple[int, ...]) -> Array:
+def bernoulli_from_words(words: Array, *, shape: tuple[int, ...], p: float) -> Array:
     """True with probability p: ``u < p`` with a float64 uniform u for each element.
 
     Parameters
     ----------
     words : array (prod(shape),), uint64
-    p : float, or array that broadcasts to `shape`
     shape : tuple of int
+    p : float
 
     Returns
     -------
     array of that shape, bool
         Bit-equal on every backend.
     """
-    xp = namespace(words, p)
-    u = uniform_from_words.agnostic(words, shape=shape, dtype="float64")
-    if hasattr(p, "dtype"):
-        p = xp.astype(p, xp.float64)
-    return u < p
+    u = uniform_from_words.agnostic(words, shape=(math.prod(shape),), dtype="float64")
+    return namespace(words).reshape(u < p, shape)
 
 
 @kernel(differentiable=False)
