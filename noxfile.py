@@ -88,7 +88,8 @@ def kernels(session: nox.Session) -> None:
             "g++ is needed to execute CUDA kernels on the host; install it, on Debian with apt-get install g++"
         )
     install(session, *PROJECT["dependencies"], *named(*TEST, "nvidia-cuda-nvrtc"))
-    pytest(session, "-m", "nvrtc or cuda_on_host")
+    # A file stays with one worker, so that it can tell at its end which kernels were executed.
+    pytest(session, "-m", "nvrtc or cuda_on_host", "--dist=loadfile")
 
 
 @nox.session
