@@ -11,6 +11,7 @@ __all__ = [
     "BackendUnavailableError",
     "CheckpointError",
     "DataError",
+    "DivergenceError",
     "DtypeError",
     "GradientError",
     "MissingDependencyError",
@@ -75,6 +76,10 @@ class StaleOptimizerError(PortmlError, RuntimeError):
 
 class DataError(PortmlError, ValueError):
     """A data set is empty, malformed or inconsistent."""
+
+
+class DivergenceError(PortmlError, ArithmeticError):
+    """Training left the numbers: the loss became NaN or infinite."""
 
 
 class CheckpointError(PortmlError, ValueError):

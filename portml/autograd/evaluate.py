@@ -21,7 +21,7 @@ _NO_STATICS: dict[str, Any] = {}
 _SCALARS = frozenset({bool, int, float, complex, type(None)})
 
 
-def evaluator(kernel: Kernel, types: tuple[type, ...]) -> Callable[..., Any]:
+def evaluator(kernel: Kernel, types: tuple[type, ...], *, wrapping: bool = False) -> Callable[..., Any]:
     """The function that runs `kernel` on arguments of these types, at least one of them a Tensor's.
 
     What it does:
@@ -30,11 +30,12 @@ def evaluator(kernel: Kernel, types: tuple[type, ...]) -> Callable[..., Any]:
     - with a rule or a gradient kernel: the same, and a node;
     - with neither: the kernel's own body on Tensors, whose operations leave their nodes.
 
-    Inside `no_grad` parameters count as plain arrays: raw arrays in give raw arrays out, with nothing wrapped.
+    Inside `no_grad` parameters count as plain arrays: raw arrays in give raw arrays out, with nothing wrapped.  With
+    `wrapping`, as for the functions of a Tensor namespace, Tensors come out whatever goes in.
     """
     if kernel.signature.arrays[:1] and kernel.signature.arrays[0].startswith("*"):
-        return _generic(kernel)
-    return _specialised(kernel, types)
+        return _generic(kernel, wrapping)
+    return _specialised(kernel, types, wrapping)
 
 
 def record(kernel: Kernel, inputs: tuple[Any, ...], parents: tuple[Any, ...], statics: dict[str, Any]) -> Any:
@@ -63,7 +64,7 @@ def _plain_results(output: Any) -> Any:
     return tuple(map(plain, output)) if type(output) is tuple else plain(output)
 
 
-def _generic(kernel: Kernel) -> Callable[..., Any]:
+def _generic(kernel: Kernel, wrapping: bool) -> Callable[..., Any]:
     """For kernels that take any number of arrays."""
 
     def evaluate(*arguments: Any, **statics: Any) -> Any:
@@ -71,13 +72,12 @@ def _generic(kernel: Kernel) -> Callable[..., Any]:
         inputs = tuple(
             argument.value if tensor else argument for argument, tensor in zip(arguments, tensors, strict=True)
         )
-        parents = tuple(
-            argument.node if tensor else None for argument, tensor in zip(arguments, tensors, strict=True)
-        )
+        parents = tuple(argument.node if tensor else None for argument, tensor in zip(arguments, tensors, strict=True))
         wanted = kernel.differentiable and any(parent is not None for parent in parents) and grad_enabled()
         if not wanted:
             output = kernel.function(*inputs, **statics)
-            return output if _raw_pattern(tuple(map(type, arguments))) else _plain_results(output)
+            raw = not wrapping and not grad_enabled() and _raw_pattern(tuple(map(type, arguments)))
+            return output if raw else _plain_results(output)
         if _has_gradient(kernel) or kernel.body is None:
             return record(kernel, inputs, parents, statics)
         return kernel.body(*map(lift, arguments), **statics)
@@ -92,7 +92,7 @@ def _raw_pattern(types: tuple[type, ...]) -> bool:
     return raw and all(kind._counts_as_array for kind in tensors)
 
 
-def _specialised(kernel: Kernel, types: tuple[type, ...]) -> Callable[..., Any]:
+def _specialised(kernel: Kernel, types: tuple[type, ...], wrapping: bool) -> Callable[..., Any]:
     tensors = [issubclass(kind, Tensor) for kind in types]
     names = [f"a{i}" for i in range(len(types))]
     values = [f"v{i}" if tensor else f"a{i}" for i, tensor in enumerate(tensors)]
@@ -102,10 +102,12 @@ def _specialised(kernel: Kernel, types: tuple[type, ...]) -> Callable[..., Any]:
     given = "".join(f", {name}={name}" for name in statics)
     packed = f"dict({given[2:]})" if statics else "no_statics"
     body = [f"v{i} = a{i}.value; n{i} = a{i}.node" for i, tensor in enumerate(tensors) if tensor]
-    if kernel.differentiable:
+    if kernel.differentiable and tracked:
         body.append(f"if ({' or '.join(f'{node} is not None' for node in tracked)}) and grad_enabled():")
         if not _has_gradient(kernel) and kernel.body is not None:
-            lifted = ", ".join(name if kind in _SCALARS else f"lift({name})" for name, kind in zip(names, types, strict=True))
+            lifted = ", ".join(
+                name if kind in _SCALARS else f"lift({name})" for name, kind in zip(names, types, strict=True)
+            )
             body.append(f"    return body({lifted}{given})")
         elif kernel.saving is not None:
             body.append(f"    return record(kernel, ({', '.join(values)},), ({', '.join(nodes)},), {packed})")
@@ -118,7 +120,7 @@ def _specialised(kernel: Kernel, types: tuple[type, ...]) -> Callable[..., Any]:
                 "    return t",
             ]
     body.append(f"y = run({', '.join(values)}{given})")
-    if _raw_pattern(types):
+    if not wrapping and _raw_pattern(types):
         body.append("if not grad_enabled(): return y")
     body += [
         "if type(y) is tuple: return tuple(map(plain, y))",

@@ -311,7 +311,9 @@ def _scalar(value: Any, f: Callable[..., Any]) -> Tensor:
     name = getattr(f, "__name__", repr(f))
     shape = getattr(value, "shape", () if isinstance(value, float | int) else None)
     if shape != ():
-        raise GradientError(f"grad: {name} must return a scalar, got {'no array' if shape is None else f'shape {shape}'}")
+        raise GradientError(
+            f"grad: {name} must return a scalar, got {'no array' if shape is None else f'shape {shape}'}"
+        )
     root = _tensor(value)
     if dtype_kind(root.dtype) != "float":
         raise GradientError(f"grad: {name} must return a real number, got {root.dtype}")

@@ -7,6 +7,7 @@ on the raw values, and, where a gradient is wanted, leave a node on the tape.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from portml.errors import ArgumentError, DtypeError, GradientError, ShapeError
 __all__ = ["Tensor", "lift", "plain"]
 
 _SCALARS = frozenset({bool, int, float, complex, type(None)})
+_NAMESPACES: dict[type, Any] = {}
 _new = object.__new__
 
 
@@ -103,9 +105,12 @@ class Tensor:
         return operations.matrix_transpose(self)  # type: ignore[no-any-return]
 
     def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
-        from portml.autograd.namespaces import tensor_namespace
+        found = _NAMESPACES.get(type(self.value)) if api_version is None else None
+        if found is None:
+            from portml.autograd.namespaces import tensor_namespace
 
-        return tensor_namespace(library_of(self.value), api_version)
+            found = _NAMESPACES[type(self.value)] = tensor_namespace(library_of(self.value), api_version)
+        return found
 
     def to_device(self, device: Any, /, *, stream: Any = None) -> Tensor:
         """Copy to another device of the same library."""
@@ -113,9 +118,19 @@ class Tensor:
             raise ArgumentError(f"stream: expected None, got {stream!r}; streams are the backend's affair")
         return operations.to_device(self, device)  # type: ignore[no-any-return]
 
-    def __dlpack__(self, /, **options: Any) -> Any:
+    def __dlpack__(
+        self,
+        /,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[Any, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
         self._refuse_if_tracked("__dlpack__")
-        return _exportable(self.value).__dlpack__(**options)
+        options = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}
+        given = {name: option for name, option in options.items() if option is not None}
+        return _exportable(self.value).__dlpack__(**given)
 
     def __dlpack_device__(self) -> Any:
         return _exportable(self.value).__dlpack_device__()
@@ -230,7 +245,7 @@ class Tensor:
         return int(self.value)
 
     def __index__(self) -> int:
-        return self.value.__index__()  # type: ignore[no-any-return]
+        return operator.index(self.value)
 
     def __float__(self) -> float:
         return float(self.value)

@@ -17,7 +17,16 @@ from portml.backends.kernel import kernels_in_use, use_kernels
 from portml.backends.namespaces import Array, is_tensor, library_of
 from portml.errors import BackendUnavailableError, DtypeError, MissingDependencyError, UnknownBackendError
 
-__all__ = ["Backend", "Memory", "available_backends", "backend_of", "get_backend", "register_generator", "to", "to_numpy"]
+__all__ = [
+    "Backend",
+    "Memory",
+    "available_backends",
+    "backend_of",
+    "get_backend",
+    "register_generator",
+    "to",
+    "to_numpy",
+]
 
 # Each module has `open_backend(device=None) -> Backend`, which raises where the library or the device is missing.
 _MODULES = {
@@ -231,6 +240,8 @@ def _open(name: str, device: Any) -> Backend:
     opened = _OPENED.get((name, device))
     if opened is None:
         opened = importlib.import_module(_MODULES[name]).open_backend(device)
+        # The default device and the same one by its name are one backend.
+        opened = _OPENED.setdefault((name, opened.device), opened)
         _OPENED[name, device] = opened
     return opened
 

@@ -179,7 +179,8 @@ class Kernel:
 
     def implementation(self, *arguments: Any) -> Callable[..., Any]:
         """The body or override that runs for these raw arrays."""
-        library = library_of(*arguments)
+        # What a kernel saved for its gradient may be a tuple; its arrays are beside the others.
+        library = library_of(*(argument for argument in arguments if type(argument) is not tuple))
         library.load_overrides()
         override = self.table.get(library.name)
         if override is not None and kernels_in_use(library.name) == "fused":

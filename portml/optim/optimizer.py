@@ -58,9 +58,7 @@ class Optimizer:
         """The numbers of the next step, the one that makes `steps`: learning rate, bias corrections."""
         raise ArgumentError(f"{type(self).__name__} does not say the numbers of its step")
 
-    def update(
-        self, group: dict[str, Any], arrays: tuple[Array, ...], slot: Array, out: tuple[Array, ...]
-    ) -> None:
+    def update(self, group: dict[str, Any], arrays: tuple[Array, ...], slot: Array, out: tuple[Array, ...]) -> None:
         """Take a step: `arrays` are values, gradients and states, all flat; results go to `out`, without gradients."""
         raise ArgumentError(f"{type(self).__name__} does not say how it takes a step")
 

@@ -70,6 +70,11 @@ class Stream:
         """Go on where the generator stood that gave this `state`; errors as in `from_state`."""
         self._start(self.backend, *_checked(state))
 
+    def to(self, backend: str | Backend) -> Self:
+        """Draw on another backend from here on; the stream goes on where it stands."""
+        self._start(get_backend(backend), self._key, self._position, self._children)
+        return self
+
     def split(self, n: int) -> list[Self]:
         """Independent generators on the same backend, other ones at each call.
 
