@@ -59,10 +59,11 @@ def _creates(*positional: str, **statics: Any) -> Row:
 
 _UNARY = """abs acos acosh asin asinh atan atanh ceil conj cos cosh exp expm1 floor imag log log1p log2 log10 negative
     positive real reciprocal round sign sin sinh square sqrt tan tanh trunc"""
-_BINARY = """add atan2 copysign divide floor_divide hypot logaddexp maximum minimum multiply pow remainder subtract"""
+_BINARY = """add atan2 copysign divide floor_divide hypot logaddexp maximum minimum multiply nextafter pow
+    remainder subtract"""
 _UNARY_INDEX = "bitwise_invert isfinite isinf isnan logical_not signbit"
 _BINARY_INDEX = """bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor equal greater greater_equal
-    less less_equal logical_and logical_or logical_xor nextafter not_equal"""
+    less less_equal logical_and logical_or logical_xor not_equal"""
 _REDUCED: dict[str, Any] = {"axis": None, "keepdims": False}
 _SORTED: dict[str, Any] = {"axis": -1, "descending": False, "stable": True}
 _FFT: dict[str, Any] = {"n": None, "axis": -1, "norm": "backward"}
@@ -114,10 +115,10 @@ _TABLE: dict[str, Row] = {
     "sort": _row("x", **_SORTED),
     "take": _row("x indices", axis=None),
     "take_along_axis": _row("x indices", axis=-1),
-    "unique_all": _index("x"),
-    "unique_counts": _index("x"),
-    "unique_inverse": _index("x"),
-    "unique_values": _index("x"),
+    "unique_all": _row("x"),
+    "unique_counts": _row("x"),
+    "unique_inverse": _row("x"),
+    "unique_values": _row("x"),
     # Reductions
     "all": _index("x", **_REDUCED),
     "any": _index("x", **_REDUCED),

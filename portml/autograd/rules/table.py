@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from portml.backends.operations import operation
-from portml.errors import ArgumentError
+from portml.errors import ArgumentError, GradientError
 
-__all__ = ["joint_rule", "rule"]
+__all__ = ["joint_rule", "refused", "rule"]
 
 Rule = Callable[..., Any]
 
@@ -46,3 +46,11 @@ def joint_rule(name: str) -> Callable[[Rule], Rule]:
         return flow
 
     return enter
+
+
+def refused(name: str, message: str) -> None:
+    """Say that an operation has no derivative, why, and the way out; asking for it raises `GradientError`."""
+
+    @joint_rule(name)
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise GradientError(message)
