@@ -47,7 +47,7 @@ def expm1(x: Array, /) -> Array:
         return y
     y = np.where(np.isfinite(x), y, np.exp(x) - 1)
     on_axis = np.empty_like(y)
-    on_axis.real, on_axis.imag = np.expm1(x.real), x.imag
+    on_axis.real, on_axis.imag = np.expm1(x.real) + 0.0, x.imag  # the standard has no -0 here
     return np.where(x.imag == 0, on_axis, y)
 
 
