@@ -116,9 +116,11 @@ def check_truncation(mean: float, std: float, low: float, high: float) -> None:
 
 
 def check_probabilities(backend: Backend, p: Array) -> None:
-    """Raise RangeError unless all are in [0, 1]; on a device nothing is looked at, as that would wait for it."""
+    """Raise RangeError unless all are in [0, 1], which is not looked at on a device, and DtypeError unless floats."""
     value = p.value if is_tensor(p) else p
     xp = library_of(value).xp
+    if not xp.isdtype(value.dtype, "real floating"):
+        raise DtypeError(f"p: expected floating-point numbers, got {value.dtype}; convert them with astype")
     if backend.host and not bool(xp.all((value >= 0.0) & (value <= 1.0))):
         raise RangeError("p: expected probabilities in [0, 1]; one is outside or NaN")
 

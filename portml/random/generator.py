@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from portml.backends import Array, operations, to_numpy
-from portml.backends._numpy.random import cumulative_probabilities, weighted_order
+from portml.backends._numpy.random import count_possible, cumulative_probabilities, weighted_order
 from portml.backends.kernels.random import (
     bernoulli_from_words,
     categories_from_words,
@@ -201,13 +201,14 @@ class Generator(Stream):
             If p is not in [0, 1]; of an array on a device this is not looked at, as that would wait for it.
         ShapeError
             If `p` does not broadcast to `shape`.
+        DtypeError
+            If `p` is an array of something else than floating-point numbers.
         """
         if hasattr(p, "shape") and not isinstance(p, Real):  # NumPy's single numbers are both
             lengths = tuple(p.shape) if shape is None else checked_shape(shape)
             check_broadcast(tuple(p.shape), lengths)
             check_probabilities(self.backend, p)
-            u = self.random(lengths, "float64")
-            return operations.less(u, operations.astype(p, self.backend.dtype("float64")))
+            return operations.less(self.random(lengths, "float64"), p)
         lengths = checked_shape(() if shape is None else shape)
         number = checked_real("p", p)
         if not 0.0 <= number <= 1.0:
@@ -255,15 +256,18 @@ class Generator(Stream):
             raise ArgumentError("a: expected at least one entry to draw from, got none")
         if not replace and size > n:
             raise ArgumentError(f"shape: {size} draws without replacement from {n} entries; use replace=True")
+        if p is None and replace:
+            return self.integers(0, max(n, 1), size)
         if p is None:
-            return self.integers(0, max(n, 1), size) if replace else self._subset(n, size)
+            return permutation_from_words(self._words(n), n=size)
         p = to_numpy(p) if hasattr(p, "shape") else p
         cumulative = cumulative_probabilities(p, n)
         if replace:
             return categories_from_words(self._words(size), self.backend.asarray(cumulative), shape=(size,))
+        possible = count_possible(p)
+        if size > possible:
+            raise ArgumentError(
+                f"shape: {size} draws without replacement, but {possible} probabilities above 0; use replace=True"
+            )
         # On the host, which has the probabilities: libraries that round logarithms differently could order them so.
         return self.backend.asarray(weighted_order(self._words_on_host(n), p, size))
-
-    def _subset(self, n: int, size: int) -> Array:
-        """Distinct integers below n in random order, (size,)."""
-        return permutation_from_words(self._words(n), n=size)

@@ -92,8 +92,7 @@ class Stream:
         list of Generator
         """
         n = checked_count("n", n)
-        # The body itself, on the host: keys are no part of what a device computes or a recorded step repeats.
-        words = philox_words.agnostic(*self._on_host(FIRST_CHILD + self._children), n=BLOCK * n).tolist()
+        words = self._words_on_host_from(FIRST_CHILD + self._children, BLOCK * n).tolist()
         self._children += n
         keys = (words[first] | words[first + 1] << 64 for first in range(0, BLOCK * n, BLOCK))
         return [self.from_state({"key": key, "position": 0, "children": 0}, self.backend) for key in keys]
@@ -142,7 +141,7 @@ class Stream:
     def _words_on_host(self, n: int) -> Array:
         """The next n words, in the host's memory."""
         block, skipped = divmod(self._take(n), BLOCK)
-        return philox_words.agnostic(*self._on_host(block), n=skipped + n)[skipped:]
+        return self._words_on_host_from(block, skipped + n)[skipped:]
 
     def _slot(self, n_words: int, size: int) -> Array:
         """A counter for the next words, filled at the doorway: a replay takes words of its own."""
@@ -169,10 +168,11 @@ class Stream:
             self._key_on_device = _array_of_words(self.backend, _digits(self._key, 2))
         return self._key_on_device
 
-    def _on_host(self, block: int) -> tuple[Array, Array]:
-        """Key and counter in the host's memory."""
+    def _words_on_host_from(self, block: int, n: int) -> Array:
+        """Words after a counter, beside the doorway: what the host works out is no part of a recorded step."""
         host = get_backend("numpy")
-        return _array_of_words(host, _digits(self._key, 2)), _array_of_words(host, _digits(block, 4))
+        key, counter = _array_of_words(host, _digits(self._key, 2)), _array_of_words(host, _digits(block, 4))
+        return philox_words.kernel.implementation(key, counter)(key, counter, n=n)
 
 
 def _checked(state: Mapping[str, int]) -> tuple[int, int, int]:

@@ -21,7 +21,7 @@ from portml.backends.kernels.random import (
 )
 from portml.errors import ArgumentError, RangeError
 
-__all__ = ["cumulative_probabilities", "key_of_seed", "weighted_order"]
+__all__ = ["count_possible", "cumulative_probabilities", "key_of_seed", "weighted_order"]
 
 Words = NDArray[np.uint64]
 
@@ -72,6 +72,11 @@ def cumulative_probabilities(p: Any, n: int) -> NDArray[np.float64]:
     return cumulative
 
 
+def count_possible(p: Any) -> int:
+    """How many of the categories have a probability above 0."""
+    return int(np.count_nonzero(np.asarray(p)))
+
+
 def weighted_order(words: Words, p: Any, n: int) -> NDArray[np.int64]:
     """Draw n categories one after another, each with its share of what is left, by a race of exponential clocks.
 
@@ -84,22 +89,13 @@ def weighted_order(words: Words, p: Any, n: int) -> NDArray[np.int64]:
     p : sequence or NumPy array (n_categories,)
         Probabilities, already checked.
     n : int
+        At most `count_possible` of them.
 
     Returns
     -------
     array (n,), int64
-
-    Raises
-    ------
-    ArgumentError
-        If fewer than n categories have a probability above 0.
     """
     probabilities = np.asarray(p, dtype=np.float64)
-    possible = int(np.count_nonzero(probabilities))
-    if n > possible:
-        raise ArgumentError(
-            f"shape: {n} draws without replacement, but only {possible} probabilities are above 0; use replace=True"
-        )
     u = ((words >> np.uint64(11)) + np.uint64(1)) * 2.0**-53
     with np.errstate(divide="ignore", invalid="ignore"):
         rings = np.where(probabilities > 0.0, -np.log(u) / probabilities, np.inf)
