@@ -42,7 +42,8 @@ def test_an_override_has_the_bodys_signature(kernel: Kernel, library: str) -> No
 def test_the_kernels_of_a_gradient_take_what_the_kernel_takes(kernel: Kernel) -> None:
     body = parameters(kernel.body)
     if kernel.saving is not None:
-        assert parameters(kernel.saving.agnostic) == body
+        # A default belongs to the kernel that users call; the saving kernel is handed every static.
+        assert [each[:2] for each in parameters(kernel.saving.agnostic)] == [each[:2] for each in body]
     assert kernel.backward is not None
     backward = parameters(kernel.backward.agnostic)
     arrays = [kind for _, kind, _ in body if kind != STATIC]
