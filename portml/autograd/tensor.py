@@ -13,7 +13,17 @@ from typing import Any
 
 from portml.autograd.modes import grad_enabled
 from portml.autograd.tape import Leaf, Node, Origin, Part, Wrapping, next_sequence, walk
-from portml.backends import Array, Backend, backend_of, dtype_kind, get_backend, library_of, operations, to_numpy
+from portml.backends import (
+    Array,
+    Backend,
+    backend_of,
+    dtype_kind,
+    get_backend,
+    library_of,
+    namespace,
+    operations,
+    to_numpy,
+)
 from portml.backends.kernel import Kernel
 from portml.errors import ArgumentError, DtypeError, GradientError, ShapeError
 
@@ -60,6 +70,8 @@ class Tensor:
         if isinstance(value, Tensor):
             value = value.value
         library_of(value)
+        if not hasattr(value, "__setitem__"):  # NumPy's scalars cannot be written in place
+            value = get_backend("numpy").asarray(value)
         if requires_grad:
             _check_differentiable(value.dtype)
         self.value = value
@@ -286,18 +298,19 @@ class Tensor:
         from portml.backends.kernels import indexing
 
         template, arrays = indexing.split_key(key)
-        if type(self.node) is Leaf:
-            if grad_enabled():
-                raise GradientError(
-                    "a leaf that requires a gradient was written in place; do it inside no_grad(), or write to a copy"
-                )
-            value = value.value if isinstance(value, Tensor) else value
-            changed = indexing.setitem(self.value, value, *map(_raw, arrays), key=template)
-            operations.write_into(self.value, changed)
-            self.node.written = next_sequence()
-            return
-        changed = indexing.setitem(lift_beside(self), value, *arrays, key=template)
-        self.value, self.node = changed.value, changed.node
+        self._become(indexing.setitem(lift_beside(self), value, *arrays, key=template))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the value, as an array of the host, and whether a gradient is wanted; a history cannot be kept."""
+        self._refuse_if_computed()
+        backend = backend_of(self.value)
+        return _unpickled, (type(self), backend.name, backend.to_numpy(self.value), self.requires_grad)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        """A leaf with a copy of the value; what was computed has a history, which cannot be copied."""
+        self._refuse_if_computed()
+        copied = memo[id(self)] = type(self)(namespace(self.value).asarray(self.value, copy=True), self.requires_grad)
+        return copied
 
     # Called by kernels
 
@@ -312,6 +325,24 @@ class Tensor:
 
     def _fresh_leaf(self) -> Leaf:
         return Leaf()
+
+    def _become(self, changed: Any) -> None:
+        """Take the value and the history of a changed copy; a leaf's value is written in place."""
+        leaf = self._leaf()
+        node = changed.node if isinstance(changed, Tensor) else None
+        if leaf is None:
+            self.value, self.node = _raw(changed), node
+            return
+        if grad_enabled() and (self.node is not None or node is not None):
+            raise GradientError(
+                "a leaf that requires a gradient was written in place; do it inside no_grad(), or write to a copy"
+            )
+        operations.write_into(self.value, _raw(changed))
+        leaf.written = next_sequence()
+
+    def _refuse_if_computed(self) -> None:
+        if type(self.node) in (Node, Part):
+            raise GradientError("a Tensor that was computed cannot be copied or pickled with its history; use detach()")
 
     def _refuse_if_tracked(self, what: str) -> None:
         if self.node is not None:
@@ -355,6 +386,10 @@ def _check_differentiable(dtype: Any) -> None:
         raise DtypeError(f"requires_grad: expected a real or complex floating data type, got {dtype}; convert it first")
 
 
+def _unpickled(kind: type[Tensor], backend: str, value: Any, requires_grad: bool) -> Tensor:
+    return kind(get_backend(backend).asarray(value), requires_grad)
+
+
 def _cotangent(tensor: Tensor, gradient: Array | None) -> Any:
     if gradient is None:
         if tensor.size != 1:
@@ -396,6 +431,24 @@ def _operator(name: str, function: Callable[[Any, Any], Any], reflected: bool) -
     return operate
 
 
+def _operator_in_place(name: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """A binary operator that changes its left operand, as `Tensor.__setitem__` does."""
+
+    def operate(self: Tensor, other: Any) -> Any:
+        if type(other) not in _OPERANDS and not _is_operand(other):
+            return NotImplemented
+        changed = function(self, other)
+        if changed.shape != self.shape:
+            raise ShapeError(f"{name}: expected a result of shape {self.shape}, got {changed.shape}; write x = x + y")
+        if changed.dtype != self.dtype:
+            raise DtypeError(f"{name}: expected a result of {self.dtype}, got {changed.dtype}; write x = x + y")
+        self._become(changed)
+        return self
+
+    operate.__name__ = operate.__qualname__ = name
+    return operate
+
+
 _OPERANDS: set[type] = {bool, int, float, complex, Tensor}
 
 
@@ -415,6 +468,7 @@ def _give_operators() -> None:
         function = operations.operation(name).function
         setattr(Tensor, f"__{short}__", _operator(f"__{short}__", function, reflected=False))
         setattr(Tensor, f"__r{short}__", _operator(f"__r{short}__", function, reflected=True))
+        setattr(Tensor, f"__i{short}__", _operator_in_place(f"__i{short}__", function))
     for short, name in _COMPARISONS.items():
         function = operations.operation(name).function
         setattr(Tensor, f"__{short}__", _operator(f"__{short}__", function, reflected=False))
