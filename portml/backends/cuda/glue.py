@@ -20,7 +20,7 @@ _SUPPORTED = {np.dtype(np.float32), np.dtype(np.float64)}
 
 
 def override(kernel: KernelFunction) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register glue, a function with the kernel's signature and ``out=None``, as what runs on CuPy's arrays.
+    """Register glue, a function with the kernel's signature and, but for kind "write", ``out=None``, for CuPy's arrays.
 
     Where the floating-point arrays are not all float32 or all float64 the agnostic twin runs instead: CUDA kernels are
     compiled for these two.
@@ -29,9 +29,9 @@ def override(kernel: KernelFunction) -> Callable[[Callable[..., Any]], Callable[
     def register(glue: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(glue)
         def chosen(*arguments: Any, out: Any = None, **statics: Any) -> Any:
-            if _is_supported(arguments):
-                return glue(*arguments, **statics, out=out)
-            return _store(kernel.agnostic(*arguments, **statics), out)
+            if not _is_supported(arguments):
+                return _store(kernel.agnostic(*arguments, **statics), out)
+            return glue(*arguments, **statics) if out is None else glue(*arguments, **statics, out=out)
 
         return kernel.on("cupy")(chosen)
 
