@@ -56,6 +56,9 @@ class StrictBackend(Backend):
         with _transfer():
             return np.array(x.to_device(HOST))
 
+    def synchronize(self) -> None:
+        """Nothing to wait for: the device is only pretended."""
+
     def memory(self) -> Memory:
         """Nothing is known of a pretended device."""
         return Memory(0, 0)

@@ -27,6 +27,9 @@ class NumpyBackend(Backend):
         """The array itself: it is on the host already."""
         return np.asarray(x)
 
+    def synchronize(self) -> None:
+        """Nothing to wait for: the host works in order."""
+
     def memory(self) -> Memory:
         """Memory of this machine in bytes, where the system tells."""
         try:
