@@ -183,7 +183,8 @@ _CREATION: dict[str, Row] = {
 # Raw calls that differ from ``f(*arrays, **statics)``.
 _CALLS: dict[str, Callable[[Any], Callable[..., Any]]] = {
     "alias": lambda xp: lambda x: x,
-    "astype": lambda xp: lambda x, dtype, copy, device: xp.astype(x, dtype, copy=copy, device=device),
+    # array-api-strict takes a device of None for its first one, not for that of the array.
+    "astype": lambda xp: lambda x, dtype, copy, device: xp.astype(x, dtype, copy=copy, **_given(device=device)),
     "broadcast_arrays": lambda xp: lambda *arrays: tuple(xp.broadcast_arrays(*arrays)),
     "concat": lambda xp: lambda *arrays, axis: xp.concat(arrays, axis=axis),
     "diff": lambda xp: (
