@@ -1,8 +1,8 @@
 """Gradients of matrix factorisations: Cholesky, QR, eigenvalues and singular values.
 
-Vectors of equal eigenvalues or singular values have no derivative: what asks for it gets an infinite one, what depends on
-the values alone is right.  Complex vectors are determined up to a phase: a function that depends on it is refused on the
-host, and gets NaN on a device.
+Vectors of equal eigenvalues or singular values have no derivative: what asks for it gets an infinite one, what depends
+on the values alone is right.  Complex vectors are determined up to a phase: a function that depends on it is refused on
+the host, and gets NaN on a device.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def _divided(middle: Array, factor: Array) -> Array:
 def _qr(g: tuple[Array, Array], y: tuple[Array, Array], a: Array, *, mode: str, **_: Any) -> tuple[Array]:
     """[G_Q + Q H] R^-H, where the Hermitian H has the upper half of G_R R^H - Q^H G_Q; a wide matrix by its columns.
 
-    [Walter & Lehmann 2018, "Algorithmic differentiation of linear algebra functions", arXiv:1001.1654; Roberts & Roberts
-    2020, "QR and LQ decomposition matrix backpropagation algorithms", arXiv:2009.10071]
+    [Walter & Lehmann 2010, "Algorithmic differentiation of linear algebra functions", arXiv:1001.1654; Roberts &
+    Roberts 2020, "QR and LQ decomposition matrix backpropagation algorithms", arXiv:2009.10071]
     """
     (g_q, g_r), (q, r) = g, y
     rows, columns = a.shape[-2:]
@@ -113,8 +113,8 @@ def _svd(g: tuple[Array, ...], y: tuple[Array, ...], a: Array, *, full_matrices:
     rows, columns = a.shape[-2:]
     if full_matrices and rows != columns:
         raise GradientError(
-            "linalg.svd: with full_matrices=True and a matrix that is not square, the vectors beyond the singular values "
-            "are not determined and have no derivative; use full_matrices=False, or svdvals"
+            "linalg.svd: with full_matrices=True and a matrix that is not square, the vectors beyond the singular "
+            "values are not determined and have no derivative; use full_matrices=False, or svdvals"
         )
     g_v, v = adjoint(g_vh), adjoint(vh)
     along_u, along_v = xp.matmul(adjoint(u), g_u), xp.matmul(adjoint(v), g_v)

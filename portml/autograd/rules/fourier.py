@@ -1,8 +1,8 @@
 """Gradients of the Fourier transforms, which are linear: each goes back by its adjoint.
 
-The adjoint of a transform is the opposite one with the normalisation of the other direction, after which what was padded
-is cut off and what was cut off is zero.  A real transform stores half of a Hermitian spectrum: the bins that stand for
-two count twice.
+The adjoint of a transform is the opposite one with the normalisation of the other direction, after which what was
+padded is cut off and what was cut off is zero.  A real transform stores half of a Hermitian spectrum: the bins that
+stand for two count twice.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _irfft_adjoint(g: Array, axis: int, norm: str) -> Array:
 
 
 def _doubles(x: Array, n: int, axis: int, factor: float) -> Array:
-    """Half a spectrum of n bins with a factor on those that stand for two: all but the mean and, for even n, the last."""
+    """Half a spectrum of n bins, a factor on those that stand for two: all but the mean and, for even n, the last."""
     stop = (n + 1) // 2
     inside = xp.multiply(part_along(x, axis, 1, stop), factor)
     return xp.concat([part_along(x, axis, 0, 1), inside, part_along(x, axis, stop, None)], axis=axis)

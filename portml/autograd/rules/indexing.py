@@ -1,11 +1,10 @@
 """Gradients of gathering and sorting: elements go back to where they came from.
 
-Reading and writing at an index expression are kernels with gradients of their own, in `portml.backends.kernels.indexing`.
+Reading and writing at an index expression are kernels with gradients of their own, in
+`portml.backends.kernels.indexing`.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 from portml.autograd.rules.table import refused, rule
 from portml.backends import Array

@@ -113,5 +113,3 @@ def _sum_of_products(g: Array, x: Array, n: int) -> Array:
 def _over_matrix(x: Array) -> Array:
     """A number for each matrix, with two axes to multiply it by."""
     return xp.reshape(x, (*x.shape, 1, 1))
-
-

@@ -107,9 +107,7 @@ def _std(g: Array, y: Array, a: Array, *, axis: Any, correction: float, keepdims
 def _slope_of_var(a: Array, axis: Any, correction: float) -> Array:
     """2 (a - mean) / (n - correction)."""
     freedom = _count(a, axis) - correction
-    return xp.multiply(
-        xp.subtract(a, xp.mean(a, axis=axis, keepdims=True)), 2 / freedom if freedom > 0 else math.nan
-    )
+    return xp.multiply(xp.subtract(a, xp.mean(a, axis=axis, keepdims=True)), 2 / freedom if freedom > 0 else math.nan)
 
 
 # Extrema: equal ones share, and a NaN takes the gradient of the NaN that it made
