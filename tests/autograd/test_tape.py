@@ -1,0 +1,248 @@
+"""The engine: what is recorded, freed, refused, and kept alive."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+from portml.autograd import Tensor, no_grad
+from portml.autograd.tape import Leaf
+from portml.backends import get_backend, observe, operations, to_numpy
+from portml.backends.kernel import Kernel, Signature
+from portml.backends.kernels.linear import linear
+from portml.errors import DtypeError, GradientError, ShapeError
+
+
+def leaf(backend, *shape, seed=0):
+    return Tensor(backend.asarray(np.random.default_rng(seed).normal(size=shape)), requires_grad=True)
+
+
+def total(x):
+    return operations.sum(x)
+
+
+def test_gradients_of_a_value_used_twice_add_up(backend):
+    x = leaf(backend, 3)
+    total(x * x + x).backward()
+    np.testing.assert_allclose(to_numpy(x.grad), 2 * to_numpy(x) + 1)
+
+
+def test_a_diamond_of_many_paths_is_walked_once_each(backend):
+    x = Tensor(backend.asarray(1.0), requires_grad=True)
+    y = x
+    for _ in range(30):
+        y = y + y
+    seen = []
+    with observe(lambda call: (seen.append(1), call.proceed())[1]):
+        y.backward()
+    assert float(to_numpy(x.grad)) == 2.0**30
+    assert len(seen) < 200, "a walk over every path would take 2³⁰ steps"
+
+
+def test_a_chain_of_a_hundred_thousand_operations_needs_no_recursion():
+    x = Tensor(np.asarray(1.0), requires_grad=True)
+    y = x
+    for _ in range(100_000):
+        y = y + 1.0
+    y.backward()
+    assert float(x.grad.value) == 1.0
+    del y
+
+
+def test_a_record_is_freed_by_backward_and_a_second_one_is_refused(backend):
+    y = total(leaf(backend, 3) * 2.0)
+    y.backward()
+    with pytest.raises(GradientError, match="retain_graph=True"):
+        y.backward()
+
+
+def test_a_retained_record_can_be_walked_again_and_gradients_add_up(backend):
+    x = leaf(backend, 3)
+    y = total(x * 2.0)
+    y.backward(retain_graph=True)
+    y.backward()
+    np.testing.assert_array_equal(to_numpy(x.grad), [4.0, 4.0, 4.0])
+
+
+def test_freeing_releases_what_was_recorded(backend):
+    x = leaf(backend, 3)
+    y = operations.exp(x)
+    node = y.node
+    total(y).backward()
+    assert node.inputs == ()
+    assert node.output is None
+
+
+def test_a_graph_without_gradients_holds_nothing(backend):
+    x = leaf(backend, 3)
+    with no_grad():
+        y = operations.exp(x)
+    assert not y.requires_grad
+    assert not operations.exp(x.detach()).requires_grad
+
+
+def test_dropping_a_loss_frees_its_graph_at_once_without_the_collector(backend):
+    gc.disable()
+    try:
+        x = leaf(backend, 3)
+        y = linear(operations.reshape(operations.exp(x), (1, 3)), leaf(backend, 2, 3), None)
+        z = operations.tanh(y)
+        watched = [weakref.ref(tensor) for tensor in (y, z)]
+        del y, z
+        assert [reference() for reference in watched] == [None, None]
+        before = len(gc.get_objects())
+        for _ in range(20):
+            total(operations.tanh(x)).backward(create_graph=True)
+            x.grad = None
+        assert len(gc.get_objects()) - before < 50, "cycles would stay until the collector ran"
+    finally:
+        gc.enable()
+
+
+def test_second_derivatives_go_through_create_graph(backend):
+    x = leaf(backend, 3)
+    total(operations.exp(x)).backward(create_graph=True)
+    first = x.grad
+    x.grad = None
+    total(first * first).backward()
+    np.testing.assert_allclose(to_numpy(x.grad), 2 * np.exp(2 * to_numpy(x)))
+
+
+def test_a_kernels_gradient_kernel_is_differentiated_through_its_twin(backend):
+    x, w = leaf(backend, 4, 3), leaf(backend, 2, 3, seed=1)
+    total(operations.square(linear(x, w, None))).backward(create_graph=True)
+    second = total(w.grad)
+    x.grad = w.grad = None
+    second.backward()
+    # Σ ∂/∂W Σ (xWᵀ)² = Σ 2 W xᵀx, so its gradient by W is 2 · 1 (xᵀx).
+    expected = np.broadcast_to(2 * (to_numpy(x).T @ to_numpy(x)).sum(axis=1), (2, 3))
+    np.testing.assert_allclose(to_numpy(w.grad), expected, rtol=1e-10)
+
+
+def test_a_kernel_without_a_gradient_is_differentiated_through_its_body(backend):
+    def squares(x, *, power):
+        return operations.sum(x**power)
+
+    kernel = Kernel("squares", squares, Signature.of(squares))
+    x = leaf(backend, 3)
+    kernel.function(x, power=3).backward()
+    np.testing.assert_allclose(to_numpy(x.grad), 3 * to_numpy(x) ** 2)
+
+
+def test_a_kernel_that_says_it_is_not_differentiable_records_nothing(backend):
+    kernel = Kernel("signs", operations.sign, Signature(("x",)), differentiable=False)
+    assert not kernel.function(leaf(backend, 3)).requires_grad
+
+
+def test_a_gradient_kernel_is_told_which_gradients_are_wanted(backend):
+    seen = []
+
+    def observer(call):
+        if call.kernel.name == "linear_backward":
+            seen.append(call.statics["needs"])
+        return call.proceed()
+
+    with observe(observer):
+        total(linear(backend.asarray(np.ones((2, 3))), leaf(backend, 4, 3), None)).backward()
+    assert seen == [(False, True, False)]
+
+
+def test_results_of_several_parts_flow_back_each_and_together(backend):
+    x = leaf(backend, 3, 2)
+    first, _, third = operations.unstack(x)
+    total(first * 2.0 + third * 3.0).backward()
+    np.testing.assert_array_equal(to_numpy(x.grad), [[2.0, 2.0], [0.0, 0.0], [3.0, 3.0]])
+
+
+def test_a_gradient_has_the_dtype_and_shape_of_its_input(backend, xp):
+    x = Tensor(backend.asarray(np.ones((3, 1)), dtype="float32"), requires_grad=True)
+    y = backend.asarray(np.ones((2, 1, 4)))
+    total(operations.multiply(x, y)).backward()
+    assert x.grad.dtype == xp.float32
+    assert x.grad.shape == (3, 1)
+    np.testing.assert_array_equal(to_numpy(x.grad), np.full((3, 1), 8.0))
+
+
+def test_a_real_input_of_a_complex_result_gets_a_real_gradient(backend, xp):
+    x = leaf(backend, 3)
+    z = operations.multiply(x, backend.asarray([1.0 + 1.0j, 2.0j, 3.0 + 0j]))
+    total(operations.real(z) + operations.imag(z)).backward()
+    assert x.grad.dtype == xp.float64
+    np.testing.assert_allclose(to_numpy(x.grad), [2.0, 2.0, 3.0])
+
+
+def test_backward_of_a_vector_needs_a_gradient_of_its_shape(backend):
+    x = leaf(backend, 3)
+    with pytest.raises(ShapeError, match=r"shape \(3,\) needs a gradient of that shape"):
+        (x * 2.0).backward()
+    with pytest.raises(ShapeError, match=r"gradient: expected shape \(3,\), got \(2,\)"):
+        (x * 2.0).backward(backend.asarray([1.0, 1.0]))
+    (x * 2.0).backward(backend.asarray([1.0, 0.0, 2.0]))
+    np.testing.assert_array_equal(to_numpy(x.grad), [2.0, 0.0, 4.0])
+
+
+def test_backward_without_a_record_is_refused(backend):
+    with pytest.raises(GradientError, match="nothing was recorded"):
+        Tensor(backend.asarray(1.0)).backward()
+
+
+def test_integers_take_no_gradient(backend):
+    with pytest.raises(DtypeError, match="floating data type"):
+        Tensor(backend.asarray([1, 2]), requires_grad=True)
+
+
+def test_requires_grad_of_a_computed_tensor_cannot_be_set(backend):
+    y = leaf(backend, 3) * 2.0
+    with pytest.raises(GradientError, match="leaves only"):
+        y.requires_grad = False
+
+
+def test_a_gradient_can_be_set_and_must_fit(backend):
+    x = leaf(backend, 3)
+    x.grad = backend.asarray([1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(to_numpy(x.grad), [1.0, 2.0, 3.0])
+    with pytest.raises(ShapeError, match=r"grad: expected shape \(3,\), got \(2,\)"):
+        x.grad = backend.asarray([1.0, 2.0])
+    with pytest.raises(GradientError, match="takes no gradient"):
+        Tensor(backend.asarray(1.0)).grad = backend.asarray(1.0)
+
+
+def test_writing_into_a_computed_tensor_keeps_older_records_right(backend):
+    x = leaf(backend, 3)
+    y = x * 2.0
+    square = operations.square(y)
+    y[0] = 10.0
+    total(square).backward()
+    np.testing.assert_allclose(to_numpy(x.grad), 8 * to_numpy(x))
+    assert float(to_numpy(y)[0]) == 10.0
+
+
+def test_gradients_flow_through_a_write(backend):
+    x, v = leaf(backend, 3), leaf(backend, 2, seed=1)
+    y = x * 2.0
+    y[1:] = v
+    total(y * y).backward()
+    np.testing.assert_allclose(to_numpy(x.grad), [8 * to_numpy(x)[0], 0.0, 0.0])
+    np.testing.assert_allclose(to_numpy(v.grad), 2 * to_numpy(v))
+
+
+def test_a_constant_written_after_use_does_not_spoil_the_record(backend):
+    constant, x = Tensor(backend.asarray([1.0, 2.0])), leaf(backend, 2)
+    y = total(x * constant)
+    with no_grad():
+        constant[0] = 100.0
+    y.backward()
+    np.testing.assert_array_equal(to_numpy(x.grad), [1.0, 2.0])
+
+
+def test_leaves_and_nodes_are_stamped_in_order():
+    assert Leaf().sequence < Leaf().sequence
+
+
+def test_mixed_backends_are_refused_with_tensors_too():
+    x = Tensor(np.ones(2), requires_grad=True)
+    with pytest.raises(TypeError, match="mix numpy and strict|mix strict and numpy"):
+        operations.add(x, get_backend("strict").asarray([1.0, 1.0]))
