@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from portml.autograd.evaluate import evaluator
 from portml.autograd.tensor import Tensor, plain
 from portml.backends import Array, library_of, operations
+from portml.backends.doorway import observers
 from portml.backends.kernel import REQUIRED, Signature
 from portml.backends.namespaces import Library, dtype_kind
 from portml.errors import ArgumentError, MixedBackendsError
@@ -162,21 +163,29 @@ def creating(name: str, library: Library, module: str) -> Callable[..., Any]:
     """The function that creates Tensors on a library, as a member of the namespace of that module's name."""
     kernel = operations.creation(name, library)
     given = ", ".join(f"{static}={static}" for static in kernel.signature.statics)
-    scope = {"create": kernel.function, "plain": plain}
+    scope = {
+        "create": kernel.implementation(),
+        "pass_doorway": kernel.function,
+        "plain": plain,
+        "watched": observers.get,
+    }
     doc = f"The standard's ``{split_name(name)[1]}``; on the library's default device unless told otherwise."
-    return _generated(name, f"return plain(create({given}))", scope, module, doc)
+    body = f"return plain(pass_doorway({given}) if watched() else create({given}))"
+    return _generated(name, body, scope, module, doc)
 
 
 def asarray_of(library: Library) -> Callable[..., Tensor]:
     """``asarray`` for the Tensors of a library."""
-    create = operations.creation("asarray", library).function
+    kernel = operations.creation("asarray", library)
+    create, pass_doorway, watched = kernel.implementation(), kernel.function, observers.get
 
     def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Tensor:
         """The standard's ``asarray``.  Differentiable: a Tensor keeps its history; unchanged, it is returned itself."""
         if type(obj) not in _SEQUENCES_AND_SCALARS and _belongs(obj, library):
             tensor = obj if isinstance(obj, Tensor) else plain(obj)
             return _converted(tensor, dtype, device, copy)
-        return plain(create(obj=obj, dtype=dtype, device=device, copy=copy))
+        make = pass_doorway if watched() else create
+        return plain(make(obj=obj, dtype=dtype, device=device, copy=copy))
 
     asarray.__module__, asarray.__qualname__ = _MODULE, "asarray"
     return asarray

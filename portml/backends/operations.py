@@ -260,10 +260,12 @@ class _Creation(Kernel):
         super().__init__(name, None, signature, kind=kind, differentiable=differentiable)
 
     def implementation(self, *arguments: Any) -> Callable[..., Any]:
-        """The library's own function."""
-        function = raw_function(self.library.xp, self.name)
-        positional = [name for name, default in self.signature.statics.items() if default is REQUIRED]
-        return lambda **statics: function(*[statics.pop(name) for name in positional], **statics)
+        """The library's own function, taking all statics by name."""
+        statics = self.signature.statics
+        given = ", ".join(name if default is REQUIRED else f"{name}={name}" for name, default in statics.items())
+        scope = {"function": raw_function(self.library.xp, self.name)}
+        made: Callable[..., Any] = eval(f"lambda {', '.join(statics)}: function({given})", scope)
+        return made
 
 
 @kernel(kind="write", differentiable=False)
