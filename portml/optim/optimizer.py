@@ -210,7 +210,8 @@ class Optimizer:
     def _load_storage(self, group: dict[str, Any], storage: FlatStorage, parts: list[Mapping[str, Any]]) -> None:
         states = self._state_of(group, storage)
         for i, part in enumerate(parts):
-            storage.steps[i] = int(part.get("step", 0))
+            # A state without a count, as PyTorch's SGD writes it, has taken at least one step.
+            storage.steps[i] = int(part.get("step", 1 if part else 0))
             for name, flat in states.items():
                 view = storage.view(flat, i)
                 source = part.get(name)

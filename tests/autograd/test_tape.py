@@ -244,5 +244,5 @@ def test_leaves_and_nodes_are_stamped_in_order():
 
 def test_mixed_backends_are_refused_with_tensors_too():
     x = Tensor(np.ones(2), requires_grad=True)
-    with pytest.raises(TypeError, match="mix numpy and strict|mix strict and numpy"):
+    with pytest.raises(TypeError, match=r"mix numpy and strict|mix strict and numpy"):
         operations.add(x, get_backend("strict").asarray([1.0, 1.0]))
