@@ -85,7 +85,9 @@ def define(module: ModuleType, library: Library) -> None:
     """Make a module the Tensor namespace of a library; its members are made when they are first asked for."""
     module.__dict__["__array_api_version__"] = API_VERSION
     module.__dict__["__array_namespace_info__"] = lambda: NamespaceInfo(library)
-    _give(module, _members(library, module.__name__))
+    extensions = {name: _extension(name, library, module.__name__) for name in functions.EXTENSIONS}
+    module.__dict__.update(extensions)
+    _give(module, _members(library, module.__name__), *extensions)
     module.__doc__ = module.__doc__ or f"The Array API namespace of Tensors with {library.name} values."
 
 
@@ -123,7 +125,6 @@ def _members(library: Library, module: str) -> Members:
     members |= {name: partial(make, library.xp) for name, make in _ABOUT_TYPES.items()}
     members |= _functions("", library, module)
     members["asarray"] = partial(functions.asarray_of, library)
-    members |= {name: partial(_extension, name, library, module) for name in functions.EXTENSIONS}
     return members
 
 
@@ -152,7 +153,9 @@ def _extension(extension: str, library: Library, parent: str) -> ModuleType:
     return module
 
 
-def _give(module: ModuleType, members: Members) -> None:
+def _give(module: ModuleType, members: Members, *others: str) -> None:
+    """Let a module make its members when they are asked for; it has the others already."""
+
     def get_member(name: str) -> Any:
         if name not in members:
             raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
@@ -160,5 +163,5 @@ def _give(module: ModuleType, members: Members) -> None:
         return value
 
     module.__dict__["__getattr__"] = get_member
-    module.__dict__["__dir__"] = lambda: sorted({*members, *(name for name in vars(module) if name.startswith("__"))})
-    module.__dict__["__all__"] = sorted(members)
+    module.__dict__["__dir__"] = lambda: sorted({*members, *vars(module)})
+    module.__dict__["__all__"] = sorted([*members, *others])

@@ -282,13 +282,13 @@ class Tensor:
             tracked = f", from {node.kernel.name}"  # type: ignore[union-attr]
         return f"{type(self).__name__}({self.value!r}{tracked})"
 
-    def __getitem__(self, key: Any) -> Tensor:
+    def __getitem__(self, key: Any, /) -> Tensor:
         from portml.backends.kernels import indexing
 
         template, arrays = indexing.split_key(key)
         return indexing.getitem(self, *arrays, key=template)  # type: ignore[no-any-return]
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __setitem__(self, key: Any, value: Any, /) -> None:
         """Write into this Tensor.
 
         The write makes a new array, so that what was recorded of the old one stays right, and gradients flow through
@@ -422,7 +422,7 @@ _SIGNS = {"neg": "negative", "pos": "positive", "abs": "abs", "invert": "bitwise
 def _operator(name: str, function: Callable[[Any, Any], Any], reflected: bool) -> Callable[[Any, Any], Any]:
     """A binary operator; what is no operand is left to the other side's reflected operator."""
 
-    def operate(self: Tensor, other: Any) -> Any:
+    def operate(self: Tensor, other: Any, /) -> Any:
         if type(other) not in _OPERANDS and not _is_operand(other):
             return NotImplemented
         return function(other, self) if reflected else function(self, other)
@@ -434,7 +434,7 @@ def _operator(name: str, function: Callable[[Any, Any], Any], reflected: bool) -
 def _operator_in_place(name: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """A binary operator that changes its left operand, as `Tensor.__setitem__` does."""
 
-    def operate(self: Tensor, other: Any) -> Any:
+    def operate(self: Tensor, other: Any, /) -> Any:
         if type(other) not in _OPERANDS and not _is_operand(other):
             return NotImplemented
         changed = function(self, other)
