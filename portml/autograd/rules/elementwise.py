@@ -1,8 +1,8 @@
 """Gradients of the elementwise functions; complex arguments follow the conjugate convention.
 
-Where a function has a kink the gradient is a subgradient, as PyTorch chooses it: 0 for abs (and hypot, where PyTorch has
-NaN) at 0, half to each of two equal arguments of maximum and minimum, all of it at the bounds of clip.  Steps (floor,
-sign, ...) have gradient 0.
+Where a function has a kink the gradient is a subgradient, as PyTorch chooses it: 0 for abs (and hypot, where PyTorch
+has NaN) at 0, half to each of two equal arguments of maximum and minimum, all of it at the bounds of clip.  Steps
+(floor, sign, ...) have gradient 0.
 """
 
 from __future__ import annotations

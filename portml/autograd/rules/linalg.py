@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from portml.autograd.modes import grad_enabled
 from portml.autograd.rules.table import joint_rule, rule
 from portml.autograd.rules.terms import adjoint, conj, is_complex
 from portml.backends import Array, is_tensor, library_of
@@ -17,30 +18,32 @@ from portml.errors import GradientError
 
 
 def _det(g: Array, y: Array, a: Array) -> Array:
-    """g det(A)* A^-H; where a matrix is singular, on the host, g times its cofactors.  [Giles 2008, 2.2.4]"""
-    if _holds_zero(y):
-        return _times_cofactors(g, y, a)
+    """g det(A)* A^-H, or, as a matrix may be singular, g times its cofactors.  [Giles 2008, 2.2.4]"""
+    if _may_be_singular(y):
+        return _times_cofactors(g, a)
     return xp.multiply(_over_matrix(xp.multiply(g, conj(y))), adjoint(xp.linalg_inv(a)))
 
 
-def _times_cofactors(g: Array, y: Array, a: Array) -> Array:
-    """Cofactors by singular values, det(U V^H) U diag(product of all other s) V^H, which need no inverse."""
-    if is_tensor(g):
+def _may_be_singular(y: Array) -> bool:
+    """Whether to do without the inverse: for a determinant of 0, and on a device, where looking would mean to wait."""
+    raw = y.value if is_tensor(y) else y
+    on_host = library_of(raw) is NUMPY
+    singular = on_host and not bool((raw != 0).all())
+    if grad_enabled() and singular:
         raise GradientError(
-            "linalg.det has no second derivative here at a singular matrix; shift the matrix away from singularity"
+            "linalg.det: its second derivative at a singular matrix is not implemented; shift the matrix a little"
         )
+    return not grad_enabled() and (singular or not on_host)
+
+
+def _times_cofactors(g: Array, a: Array) -> Array:
+    """Cofactors by singular values, det(U V^H) U diag(product of all other s) V^H, which need no inverse."""
     u, s, vh = xp.linalg_svd(a, full_matrices=False)
     before = xp.cumulative_prod(s, axis=-1, include_initial=True)[..., :-1]
     after = xp.flip(xp.cumulative_prod(xp.flip(s, axis=-1), axis=-1, include_initial=True)[..., :-1], axis=-1)
     others = xp.expand_dims(xp.multiply(before, after), axis=-2)
     phase = xp.multiply(xp.linalg_det(u), xp.linalg_det(vh))
     return xp.multiply(_over_matrix(xp.multiply(g, conj(phase))), xp.matmul(xp.multiply(u, others), vh))
-
-
-def _holds_zero(y: Array) -> bool:
-    """Whether a value is zero, where looking costs nothing."""
-    raw = y.value if is_tensor(y) else y
-    return library_of(raw) is NUMPY and not bool((raw != 0).all())
 
 
 @joint_rule("linalg_slogdet")
