@@ -27,24 +27,26 @@ says that the results replace the arguments 0, 2 and 3.
 Choose odd sizes (7, 33, 257), something empty, something that does not divide by a block of 256 threads, every static.
 Small is enough: a case takes a millisecond.
 
-Several kernels of one signature share a generator: ``@cases(relu, gelu, elu)``.
+Several kernels of one signature share a generator: ``@cases(relu, gelu, elu)``.  Another module may add to the cases of a
+kernel with ``@more_cases(relu)``, such as arrays so long that a CUDA kernel goes another way.
 """
 
 from __future__ import annotations
 
 import importlib
+import itertools
 import pkgutil
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from portml.backends import Backend, Kernel, kernel_table
 
-__all__ = ["DTYPES", "Case", "Draw", "KernelCases", "all_kernel_cases", "case", "cases", "mapped"]
+__all__ = ["DTYPES", "Case", "Draw", "KernelCases", "all_kernel_cases", "case", "cases", "mapped", "more_cases"]
 
 DTYPES = ("float32", "float64")
 
@@ -112,6 +114,9 @@ class Draw:
         return np.asarray(self._generator.permutation(size).reshape(shape) / 8 - size / 16, dtype=self.dtype)
 
 
+Generator: TypeAlias = Callable[[Draw], Iterator[Case]]
+
+
 @dataclass(frozen=True)
 class KernelCases:
     """The cases of one kernel.
@@ -129,7 +134,7 @@ class KernelCases:
     """
 
     name: str
-    generate: Callable[[Draw], Iterator[Case]]
+    generate: Generator
     tolerance: str
     nan: bool
     in_place: tuple[int, ...] = ()
@@ -143,7 +148,7 @@ class KernelCases:
 
 def cases(
     *kernels: Any, tolerance: str = "elementwise", nan: bool = True, in_place: tuple[int, ...] = ()
-) -> Callable[[Callable[[Draw], Iterator[Case]]], Callable[[Draw], Iterator[Case]]]:
+) -> Callable[[Generator], Generator]:
     """Declare the cases of one or more kernels.
 
     Parameters
@@ -156,12 +161,23 @@ def cases(
         Which argument each result may be written over.
     """
 
-    def declare(generate: Callable[[Draw], Iterator[Case]]) -> Callable[[Draw], Iterator[Case]]:
+    def declare(generate: Generator) -> Generator:
         for function in kernels:
             made: Kernel = function.kernel
             if made.name in _CASES:
-                raise ValueError(f"the kernel {made.name} has cases in two places; put them into one generator")
+                raise ValueError(f"the kernel {made.name} has cases already; add to them with more_cases")
             _CASES[made.name] = KernelCases(made.name, generate, tolerance, nan, in_place)
+        return generate
+
+    return declare
+
+
+def more_cases(*kernels: Any) -> Callable[[Generator], Generator]:
+    """Add to the cases of kernels; what `cases` says of tolerance, NaN and writing in place holds for these too."""
+
+    def declare(generate: Generator) -> Generator:
+        for function in kernels:
+            _MORE.setdefault(function.kernel.name, []).append(generate)
         return generate
 
     return declare
@@ -174,8 +190,10 @@ def all_kernel_cases() -> dict[str, KernelCases]:
     package = importlib.import_module("tests.backends.cases")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
-    found = dict(_CASES)
-    for forward in _CASES.values():
+    found = {
+        name: replace(each, generate=_chained(each.generate, *_MORE.get(name, ()))) for name, each in _CASES.items()
+    }
+    for forward in tuple(found.values()):
         for derived in _gradient_cases(table[forward.name], forward):
             found.setdefault(derived.name, derived)
     return found
@@ -190,6 +208,11 @@ def mapped(function: Callable[[Any], Any], value: Any) -> Any:
 
 
 _CASES: dict[str, KernelCases] = {}
+_MORE: dict[str, list[Generator]] = {}
+
+
+def _chained(*generators: Generator) -> Generator:
+    return lambda draw: itertools.chain.from_iterable(generate(draw) for generate in generators)
 
 
 def _gradient_cases(made: Kernel, forward: KernelCases) -> Iterator[KernelCases]:
@@ -200,7 +223,7 @@ def _gradient_cases(made: Kernel, forward: KernelCases) -> Iterator[KernelCases]
         yield KernelCases(made.backward.kernel.name, generate, "gradient", forward.nan)
 
 
-def _backward_cases(made: Kernel, generate: Callable[[Draw], Iterator[Case]]) -> Callable[[Draw], Iterator[Case]]:
+def _backward_cases(made: Kernel, generate: Generator) -> Generator:
     """Cases of a backward kernel: the forward twin runs, a gradient of the result is drawn."""
 
     def derived(draw: Draw) -> Iterator[Case]:

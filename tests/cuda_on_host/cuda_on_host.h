@@ -14,7 +14,6 @@
 #include <cstddef>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #define __global__
 #define __device__ __attribute__((unused))
@@ -154,33 +153,54 @@ static inline double __dadd_rn(double x, double y) { return x + y; }
 
 namespace on_host {
 
+static constexpr unsigned most_threads = 1024;
+static Fibre fibres[most_threads];  // each lives on from call to call: making one costs more than most kernels
+static char* stacks = nullptr;
+
+// Runs the threads of one block, each up to its next barrier, until all have finished.
+static bool run_block(unsigned threads, bool backwards) {
+  for (unsigned waiting = threads; waiting > 0;) {
+    waiting = 0;
+    for (unsigned k = 0; k < threads; ++k) {
+      unsigned t = backwards ? threads - 1 - k : k;
+      threadIdx = {t, 0, 0};
+      enter(fibres[t], stacks + t * stack_size);
+      if (fibres[t].state == State::waiting) ++waiting;
+    }
+    if (waiting != 0 && waiting != threads) return false;
+  }
+  return true;
+}
+
+// Runs the threads of one block one after another, for kernels without barriers.
+static void run_block_without_barriers(unsigned threads, bool backwards) {
+  for (unsigned k = 0; k < threads; ++k) {
+    threadIdx = {backwards ? threads - 1 - k : k, 0, 0};
+    kernel_call(kernel_arguments);
+  }
+}
+
 // Runs a grid.  With `backwards` the blocks, and the threads of each, run in the opposite order.
 // Returns 0, 1 if the threads of a block did not all reach the same barrier, 2 if there is no memory.
-static int run(void (*call)(void*), void* arguments, unsigned blocks, unsigned threads, bool backwards) {
-  static std::vector<Fibre> fibres;
-  static char* stacks = nullptr;
+static int run(void (*call)(void*), void* arguments, unsigned blocks, unsigned threads, bool barriers, bool backwards) {
   if (stacks == nullptr) {
-    void* memory = mmap(nullptr, 1024 * stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* memory =
+        mmap(nullptr, most_threads * stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return 2;
     stacks = (char*)memory;
   }
   kernel_call = call;
   kernel_arguments = arguments;
-  fibres.assign(threads, Fibre());
   blockDim = {threads, 1, 1};
   gridDim = {blocks, 1, 1};
   for (unsigned b = 0; b < blocks; ++b) {
     blockIdx = {backwards ? blocks - 1 - b : b, 0, 0};
     if (__start_portml_shared) memset(__start_portml_shared, 0xff, __stop_portml_shared - __start_portml_shared);
-    for (unsigned waiting = threads; waiting > 0;) {
-      waiting = 0;
-      for (unsigned k = 0; k < threads; ++k) {
-        unsigned t = backwards ? threads - 1 - k : k;
-        threadIdx = {t, 0, 0};
-        enter(fibres[t], stacks + t * stack_size);
-        if (fibres[t].state == State::waiting) ++waiting;
-      }
-      if (waiting != 0 && waiting != threads) return 1;
+    if (!barriers) {
+      run_block_without_barriers(threads, backwards);
+    } else if (!run_block(threads, backwards)) {
+      for (Fibre& fibre : fibres) fibre.state = State::fresh;  // they stand in the middle of a kernel
+      return 1;
     }
   }
   return 0;
@@ -199,7 +219,7 @@ template <class... P, void (*kernel)(P...)> struct Caller<kernel> {
 
 }  // namespace on_host
 
-#define ON_HOST_ENTRY(kernel)                                                                                    \
-  extern "C" int run_##kernel(void** arguments, unsigned blocks, unsigned threads, int backwards) {              \
-    return on_host::run(on_host::Caller<&kernel>::call, arguments, blocks, threads, backwards != 0);             \
+#define ON_HOST_ENTRY(kernel)                                                                                       \
+  extern "C" int run_##kernel(void** arguments, unsigned blocks, unsigned threads, int barriers, int backwards) {   \
+    return on_host::run(on_host::Caller<&kernel>::call, arguments, blocks, threads, barriers != 0, backwards != 0); \
   }

@@ -28,6 +28,7 @@ HEADER = Path(__file__).with_name("cuda_on_host.h")
 OPTIONS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-ffp-contract=off", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE")
 GUARD = 256
 GUARD_BYTE = 0xFF  # a NaN in every floating-point type, -1 in every integer
+INTACT = bytes([GUARD_BYTE]) * GUARD
 
 Variant = tuple[CudaKernel, str | None]
 
@@ -73,68 +74,77 @@ class HostLibrary:
         first = self._run(kernel, entry, arguments, count, blocks=2, backwards=False)
         second = self._run(kernel, entry, arguments, count, blocks=3, backwards=True)
         for parameter, argument, one, other in zip(kernel.parsed, arguments, first, second, strict=True):
-            if not parameter.is_pointer or argument is None:
+            if one is None:
                 continue
-            if not np.array_equal(one, other):
+            if one.tobytes() != other.tobytes():
                 raise KernelFault(
                     f"{entry}: {parameter.name} depends on the order of threads or blocks; "
                     "is a __syncthreads() missing, or a floating-point atomic used?"
                 )
-            if not parameter.is_constant and argument.size:
-                argument.reshape(-1).view(np.uint8)[:] = one
+            if not parameter.is_constant:
+                _bytes(argument)[:] = one
 
     def _run(
         self, kernel: CudaKernel, entry: str, arguments: list[Any], count: int, *, blocks: int, backwards: bool
-    ) -> list[np.ndarray[Any, Any] | None]:
-        """One run on guarded copies; gives the bytes of each array afterwards."""
-        copies: dict[tuple[int, int], np.ndarray[Any, Any]] = {}
-        values = [*arguments, np.int64(count)]
-        held = [self._passed(entry, value, copies) for value in values]
+    ) -> list[Any]:
+        """One run on guarded copies; gives the bytes of each array afterwards, None for what is no array."""
+        guarded = GuardedCopies(entry)
+        held = [guarded.passed(value) for value in (*arguments, np.int64(count))]
         pointers = (ctypes.c_void_p * len(held))(*(value.ctypes.data for value in held))
-        threads = kernel.threads if kernel.style == "block" else 32
-        status = self._functions[entry](pointers, min(blocks, count), threads, int(backwards))
+        has_barriers = kernel.style == "block"
+        threads = kernel.threads if has_barriers else 32
+        status = self._functions[entry](pointers, min(blocks, count), threads, int(has_barriers), int(backwards))
         if status == 1:
             raise KernelFault(f"{entry}: some threads of a block wait at a __syncthreads() that others never reach")
         if status != 0:
             raise MemoryError(f"{entry}: no memory for the threads' stacks")
-        after = []
-        for parameter, argument in zip(kernel.parsed, arguments, strict=True):
-            copy = copies[_extent(argument)] if isinstance(argument, np.ndarray) else None
-            if copy is not None:
-                self._check_guards(entry, parameter.name, copy)
-                aliased = any(
-                    _extent(argument) == _extent(other)
-                    for twin, other in zip(kernel.parsed, arguments, strict=True)
-                    if isinstance(other, np.ndarray) and not twin.is_constant
-                )
-                if parameter.is_constant and not aliased and not np.array_equal(_inside(copy), _bytes(argument)):
-                    raise KernelFault(f"{entry}: wrote into {parameter.name}, which it declares const")
-            after.append(None if copy is None else _inside(copy))
-        return after
+        guarded.check(kernel, arguments)
+        return [guarded.after(argument) for argument in arguments]
 
-    @staticmethod
-    def _passed(entry: str, value: Any, copies: dict[tuple[int, int], np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-        """An array of one element whose address is given to the kernel: a scalar, or a pointer to a guarded copy."""
+
+class GuardedCopies:
+    """Copies of the arrays of one launch, each between guards; an array given twice has one copy."""
+
+    def __init__(self, entry: str) -> None:
+        self.entry = entry
+        self._copies: dict[tuple[int, int], np.ndarray[Any, Any]] = {}
+
+    def passed(self, value: Any) -> np.ndarray[Any, Any]:
+        """An array of one element whose address a launch takes: a scalar, or the address of a copy."""
         if value is None:
             return np.zeros((1,), dtype=np.uintp)
         if not isinstance(value, np.ndarray):
             return np.asarray([value])
-        start, stop = _extent(value)
-        copy = copies.get((start, stop))
+        start, stop = extent = _extent(value)
+        copy = self._copies.get(extent)
         if copy is None:
-            for other_start, other_stop in copies:
-                if value.nbytes and start < other_stop and other_start < stop:
-                    raise KernelFault(f"{entry}: two arguments overlap without being the same array")
+            if any(start < other_stop and other_start < stop for other_start, other_stop in self._copies):
+                raise KernelFault(f"{self.entry}: two arguments overlap without being the same array")
             copy = np.full((GUARD + value.nbytes + GUARD,), GUARD_BYTE, dtype=np.uint8)
             _inside(copy)[:] = _bytes(value)
-            copies[start, stop] = copy
+            self._copies[extent] = copy
         return np.asarray([copy.ctypes.data + GUARD], dtype=np.uintp)
 
-    @staticmethod
-    def _check_guards(entry: str, name: str, copy: np.ndarray[Any, Any]) -> None:
-        for side, guard in (("before", copy[:GUARD]), ("behind", copy[-GUARD:])):
-            if not np.all(guard == GUARD_BYTE):
-                raise KernelFault(f"{entry}: wrote {side} {name}")
+    def after(self, argument: Any) -> np.ndarray[Any, Any] | None:
+        """The bytes of an argument's copy."""
+        return _inside(self._copies[_extent(argument)]) if isinstance(argument, np.ndarray) else None
+
+    def check(self, kernel: CudaKernel, arguments: list[Any]) -> None:
+        """Raise KernelFault if a guard, or an array that is declared const everywhere, was written."""
+        arrays = [
+            (parameter, argument)
+            for parameter, argument in zip(kernel.parsed, arguments, strict=True)
+            if isinstance(argument, np.ndarray)
+        ]
+        written = {_extent(argument) for parameter, argument in arrays if not parameter.is_constant}
+        for parameter, argument in arrays:
+            extent = _extent(argument)
+            copy = self._copies[extent]
+            for side, guard in (("before", copy[:GUARD]), ("behind", copy[copy.size - GUARD :])):
+                if guard.tobytes() != INTACT:
+                    raise KernelFault(f"{self.entry}: wrote {side} {parameter.name}")
+            if extent not in written and _inside(copy).tobytes() != argument.tobytes():
+                raise KernelFault(f"{self.entry}: wrote into {parameter.name}, which it declares const")
 
 
 def compile_units(folder: Path, units: Sequence[Sequence[Variant]]) -> list[ctypes.CDLL]:
@@ -189,7 +199,7 @@ def _translation_unit(unit: Sequence[Variant]) -> str:
 
 
 def _extent(array: np.ndarray[Any, Any]) -> tuple[int, int]:
-    start = int(array.ctypes.data)
+    start = array.__array_interface__["data"][0]
     return start, start + array.nbytes
 
 
