@@ -86,6 +86,8 @@ def __getattr__(name: str) -> Any:
     room = _MODULE_OF[name]
     if room == "portml":
         return importlib.import_module(f"portml.{name}")
+    if room == "portml.backends":
+        importlib.import_module("portml.random")  # makes what Backend.random gives
     value = globals()[name] = getattr(importlib.import_module(room), name)
     return value
 

@@ -108,6 +108,12 @@ def test_a_view_writes_through_to_the_flat_array(backend):
     assert backend.view(flat, 3, ()).shape == ()
 
 
+def test_the_public_backend_makes_generators():
+    code = "import portml; print(portml.get_backend('numpy').random(7).random((2,), 'float64').tolist())"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == str(np.random.Generator(np.random.Philox(7)).random(2).tolist())
+
+
 def test_memory_is_counted_in_bytes(backend):
     used, total = backend.memory()
     assert 0 <= used <= total
