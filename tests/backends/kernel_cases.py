@@ -27,8 +27,8 @@ says that the results replace the arguments 0, 2 and 3.
 Choose odd sizes (7, 33, 257), something empty, something that does not divide by a block of 256 threads, every static.
 Small is enough: a case takes a millisecond.
 
-Several kernels of one signature share a generator: ``@cases(relu, gelu, elu)``.  Another module may add to the cases of a
-kernel with ``@more_cases(relu)``, such as arrays so long that a CUDA kernel goes another way.
+Several kernels of one signature share a generator: ``@cases(relu, gelu, elu)``.  Another module may add to the cases of
+a kernel with ``@more_cases(relu)``, such as arrays so long that a CUDA kernel goes another way.
 """
 
 from __future__ import annotations
@@ -139,6 +139,7 @@ class KernelCases:
     nan: bool
     in_place: tuple[int, ...] = ()
 
+    @cache  # noqa: B019  # the table of cases lives as long as the process
     def drawn(self, dtype: str) -> list[Case]:
         """The cases in one dtype, those with a NaN last; infinities are meant, so NumPy need not warn of them."""
         with np.errstate(all="ignore"):

@@ -12,7 +12,7 @@ import pytest
 from portml.backends import get_backend, kernel_table
 from portml.backends.cuda import all_cuda_kernels
 from tests.backends.kernel_cases import DTYPES, Case, all_kernel_cases, mapped
-from tests.backends.test_kernel_parity import agnostic, noting, replaced
+from tests.backends.test_kernel_parity import noting, replaced, twin_results
 from tests.cuda_on_host.library import HostLibrary
 from tests.tolerances import assert_close
 
@@ -28,11 +28,11 @@ each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 @each_dtype
 @each_kernel
 def test_glue_and_source_agree_with_the_twin(cuda_on_host: HostLibrary, name: str, dtype: str) -> None:
-    for case in CASES[name].drawn(dtype):
+    for case, expected in twin_results(name, dtype):
         with noting(case):
             given, untouched = _host(case), _host(case)
             actual = _glue(name)(*given.arguments, **given.statics)
-            assert_close(actual, agnostic(name, _host(case)), CASES[name].tolerance)
+            assert_close(actual, expected, CASES[name].tolerance)
             if KERNELS[name].kind != "write":
                 assert_close(given.arguments, untouched.arguments, "exact")
 
@@ -40,19 +40,17 @@ def test_glue_and_source_agree_with_the_twin(cuda_on_host: HostLibrary, name: st
 @each_dtype
 @each_kernel
 def test_glue_takes_arrays_that_are_not_contiguous(cuda_on_host: HostLibrary, name: str, dtype: str) -> None:
-    for case in CASES[name].drawn(dtype):
+    for case, expected in twin_results(name, dtype):
         with noting(case):
-            given = _host(case)
-            strided = Case(mapped(_strided, given.arguments), given.statics)
+            strided = Case(mapped(_strided, _host(case).arguments), case.statics)
             actual = _glue(name)(*strided.arguments, **strided.statics)
-            assert_close(actual, agnostic(name, given), CASES[name].tolerance)
+            assert_close(actual, expected, CASES[name].tolerance)
 
 
 @each_dtype
 @pytest.mark.parametrize("name", [name for name in GLUED if KERNELS[name].writes_out(KERNELS[name].table["cupy"])])
 def test_glue_writes_into_out_contiguous_or_not(cuda_on_host: HostLibrary, name: str, dtype: str) -> None:
-    for case in CASES[name].drawn(dtype):
-        expected = agnostic(name, _host(case))
+    for case, expected in twin_results(name, dtype):
         for form in (_same_layout, _strided):
             with noting(case):
                 given = _host(case)
@@ -64,12 +62,12 @@ def test_glue_writes_into_out_contiguous_or_not(cuda_on_host: HostLibrary, name:
 @each_dtype
 @pytest.mark.parametrize("name", IN_PLACE)
 def test_glue_writes_over_the_arguments_it_replaces(cuda_on_host: HostLibrary, name: str, dtype: str) -> None:
-    for case in CASES[name].drawn(dtype):
+    for case, expected in twin_results(name, dtype):
         with noting(case):
             given = _host(case)
             out = replaced(CASES[name].in_place, given)
             _glue(name)(*given.arguments, **given.statics, out=out)
-            assert_close(out, agnostic(name, _host(case)), CASES[name].tolerance)
+            assert_close(out, expected, CASES[name].tolerance)
 
 
 def test_every_cuda_kernel_is_executed_by_some_case(cuda_on_host: HostLibrary) -> None:

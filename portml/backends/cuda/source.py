@@ -194,7 +194,8 @@ class CudaKernel:
             raise ArgumentError(f"types of {self.name}: expected 'float' and 'double', got {self.types}")
         if self.threads not in (32, 64, 128, 256, 512, 1024):
             raise ArgumentError(f"threads of {self.name}: expected a power of two from 32 to 1024, got {self.threads}")
-        if not self.types and any(parameter.type == "T" for parameter in self.parsed):
+        uses_type = any(parameter.type == "T" for parameter in self.parsed)
+        if uses_type and not self.types:
             raise ArgumentError(f"parameters of {self.name}: T needs types, for example types=('float', 'double')")
 
     @cached_property
