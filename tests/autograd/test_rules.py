@@ -49,6 +49,14 @@ def test_gradients_agree_with_central_differences_to_second_order(name: str) -> 
             check_gradients(case, case.inputs(), order=2)
 
 
+@pytest.mark.parametrize("name", sorted(CASES_OF))
+def test_second_derivatives_stay_on_their_device(name: str, backend: Backend) -> None:
+    for case in CASES_OF[name]:
+        inputs = [backend.asarray(given) if hasattr(given, "dtype") else given for given in case.inputs()]
+        with _noted(case), permitted() if case.waits else contextlib.nullcontext():
+            check_gradients(case, inputs, order=2, directional=True)
+
+
 @pytest.mark.parametrize("name", sorted(set(CASES_OF) - STEPS))
 def test_a_gradient_that_is_wrong_by_two_percent_is_noticed(name: str) -> None:
     for position in _flows(name):

@@ -181,7 +181,7 @@ def _skew(x: Array) -> Array:
 
 def _no_phase(name: str, diagonal: Array, scale: Array) -> Array:
     """Zeros, if the function does not depend on the phases of complex vectors, which no library promises."""
-    if not is_complex(diagonal):
+    if not is_complex(diagonal) or diagonal.shape[-1] == 0:
         return xp.zeros_like(diagonal)
     phase = xp.abs(xp.imag(diagonal))
     allowed = xp.multiply(xp.max(xp.abs(scale), axis=-2), 1e-6 if "128" in str(diagonal.dtype) else 3e-3)

@@ -72,7 +72,7 @@ def _cumulative_prod(
     a, sums = conj(xp.moveaxis(a, axis, -1)), xp.moveaxis(g, axis, -1)
     sums = sums[..., 1:] if include_initial else sums
     n, step = a.shape[-1], 1
-    factors = a[..., 1:]
+    factors = a[..., min(n, 1) :]
     while step < n:
         more = xp.add(sums[..., : n - step], xp.multiply(factors, sums[..., step:]))
         sums = xp.concat([more, sums[..., n - step :]], axis=-1)

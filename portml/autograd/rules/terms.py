@@ -77,7 +77,7 @@ def kept_shape(shape: Sequence[int], axis: int | Sequence[int] | None) -> tuple[
 
 def spread(x: Array, shape: Sequence[int], axis: int | Sequence[int] | None, keepdims: bool) -> Array:
     """What a reduction of an array of `shape` gave, repeated along the axes that it ran over."""
-    if not keepdims:
+    if not keepdims and x.shape != ():
         x = xp.reshape(x, kept_shape(shape, axis))
     return xp.broadcast_to(x, tuple(shape))
 
