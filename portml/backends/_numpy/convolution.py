@@ -25,7 +25,7 @@ from portml.backends.kernels.convolution import (
     convolution_geometry,
     refuse_unfit_bias,
 )
-from portml.backends.kernels.windows import Pairs
+from portml.backends.kernels.windows import Pairs, covered
 
 __all__: list[str] = []
 
@@ -110,13 +110,9 @@ class _Plane(NamedTuple):
         return self.kernel[0] * self.kernel[1] * self.n_in
 
     def covered(self, shift: int) -> tuple[slice, slice]:
-        """The positions along the width at which the kernel's column `shift` lies inside the input, and where there."""
-        width, stride = self.input[1], self.stride[1]
+        """At which positions along the width column `shift` of the kernel lies inside the input, and where there."""
         first = shift * self.dilation[1] - self.before[1]
-        low = max(0, -(first // stride))
-        high = max(low, min(self.positions[1], (width - 1 - first) // stride + 1))
-        start = first + low * stride
-        return slice(low, high), slice(start, max(start, start + (high - low - 1) * stride + 1), stride)
+        return covered(self.input[1], self.positions[1], first, self.stride[1])
 
 
 def _plane(geometry: ConvolutionGeometry) -> _Plane | None:

@@ -26,7 +26,6 @@ __all__ = [
     "max_pool_saving",
     "pooling_geometry",
     "refuse_unless_real",
-    "smallest_integer_dtype",
     "window_sizes",
 ]
 
@@ -90,7 +89,8 @@ def max_pool_saving(
 ) -> tuple[Array, Array]:
     """The result of `max_pool`, and where in its window each maximum stands.
 
-    Offsets are numbered in row-major order; of equal elements the first is taken, of several NaN the last.
+    Offsets are numbered in row-major order, as int8 where that suffices, else int32; of equal elements the first is
+    taken, of several NaN the last.
     """
     refuse_unless_real("max_pool", x)
     geometry = pooling_geometry(x.shape, kernel_size, stride, padding, dilation, ceil_mode)
@@ -304,11 +304,6 @@ def window_sizes(geometry: PoolingGeometry, count_include_pad: bool) -> tuple[tu
     return tuple(sizes)
 
 
-def smallest_integer_dtype(xp: object, kernel_size: tuple[int, ...]) -> object:
-    """The dtype in which the offsets of a window are numbered."""
-    return xp.int8 if math.prod(kernel_size) <= 128 else xp.int32  # type: ignore[attr-defined]
-
-
 def refuse_unless_real(name: str, x: Array) -> None:
     """Raise DtypeError unless `x` is real floating-point."""
     if dtype_kind(x.dtype) != "float":
@@ -332,7 +327,8 @@ def _first_inside(x: Array, geometry: PoolingGeometry) -> Array:
         step //= k
         numbers.append(tuple(-(min(i * s - p, 0) // d) * step for i in range(n)))
     xp = namespace(x)
-    first = _over_positions(x, tuple(numbers), smallest_integer_dtype(xp, geometry.kernel_size), multiply=False)
+    dtype = xp.int8 if math.prod(geometry.kernel_size) <= 128 else xp.int32
+    first = _over_positions(x, tuple(numbers), dtype, multiply=False)
     return xp.broadcast_to(first, geometry.output)
 
 

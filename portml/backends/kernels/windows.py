@@ -13,7 +13,7 @@ from typing import TypeAlias
 from portml.backends.kernels.index_keys import Span, Template
 from portml.errors import ArgumentError
 
-__all__ = ["Pairs", "positions_along", "refuse_unfit_sizes", "windows"]
+__all__ = ["Pairs", "covered", "positions_along", "refuse_unfit_sizes", "windows"]
 
 Pairs: TypeAlias = tuple[tuple[int, int], ...]
 """(before, after) for each axis."""
@@ -35,6 +35,25 @@ def windows(
 def positions_along(length: int, kernel_size: int, stride: int, dilation: int) -> int:
     """How many places a window takes along an axis of this padded length; less than 1 if it does not fit."""
     return (length - dilation * (kernel_size - 1) - 1) // stride + 1
+
+
+def covered(length: int, positions: int, first: int, stride: int) -> tuple[slice, slice]:
+    """Where a window's element lies inside an axis that is not padded: at which positions, and where on the axis.
+
+    Parameters
+    ----------
+    length : int
+        Of the axis.
+    positions : int
+        How many places the window takes.
+    first : int
+        Where the element lies when the window is at its first place; negative in the padding.
+    stride : int
+    """
+    low = max(0, -(first // stride))
+    high = max(low, min(positions, (length - 1 - first) // stride + 1))
+    start = first + low * stride
+    return slice(low, high), slice(start, max(start, start + (high - low - 1) * stride + 1), stride)
 
 
 def refuse_unfit_sizes(name: str, spatial: int, least: int = 1, **sizes: tuple[int, ...]) -> None:
