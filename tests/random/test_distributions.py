@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portml.backends import Backend, get_backend, kernels_switched, to_numpy
+from portml.backends.kernels.random import categories_from_words, integers_from_words
 from portml.random import Generator
 from tests.random.statistics import chi_square_excess, kolmogorov_smirnov_excess, standard_normal_cdf
 from tests.tolerances import assert_close
@@ -116,7 +117,7 @@ def test_normals_have_the_mean_and_deviation_asked_for(backend: Backend) -> None
 
 @pytest.mark.parametrize(
     ("mean", "std", "low", "high"),
-    [(0.0, 1.0, -2.0, 2.0), (1.0, 2.0, 0.5, 9.0), (0.0, 1.0, 6.0, math.inf), (0.0, 1.0, -math.inf, -30.0)],
+    [(0.0, 1.0, -2.0, 2.0), (1.0, 2.0, 0.5, 9.0), (0.0, 1.0, 9.0, math.inf), (0.0, 1.0, -math.inf, -30.0)],
 )
 def test_truncated_normals_fit_their_distribution(mean: float, std: float, low: float, high: float) -> None:
     samples = Generator(13, "numpy").truncated_normal(mean, std, low, high, 5000, "float64")
@@ -161,6 +162,23 @@ def test_integers_are_the_high_half_of_a_product(backend: Backend, bounds: list[
     words = to_numpy(Generator(seed, backend).integers(0, 2**64, 20, "uint64")).tolist()
     drawn = to_numpy(Generator(seed, backend).integers(low, high, 20)).tolist()
     assert drawn == [low + (word * (high - low) >> 64) for word in words]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 3), (-5, 1000), (0, 2**32 - 1), (-(2**62), 2**62 + 1)])
+def test_integers_change_at_the_very_words_where_their_shares_end(backend: Backend, low: int, high: int) -> None:
+    span = high - low
+    steps = [1, 2, span // 2, span - 1]
+    firsts = [-(-(step << 64) // span) for step in steps]  # the least word of each step's share
+    for words, expected in ((firsts, steps), ([word - 1 for word in firsts], [step - 1 for step in steps])):
+        given_words = backend.asarray(np.asarray(words, dtype=np.uint64))
+        drawn = integers_from_words(given_words, shape=(4,), dtype="int64", low=low, high=high)
+        assert to_numpy(drawn).tolist() == [low + step for step in expected]
+
+
+def test_a_category_without_probability_is_not_drawn_at_the_edge_of_its_neighbours(backend: Backend) -> None:
+    words = backend.asarray(np.asarray([0, 2**62 - 1, 2**62, 2**64 - 1], dtype=np.uint64))
+    cumulative = backend.asarray(np.asarray([0.0, 0.25, 0.25, 1.0, 1.0]))
+    assert to_numpy(categories_from_words(words, cumulative, shape=(4,))).tolist() == [1, 1, 3, 3]
 
 
 def test_permutations_are_equally_frequent() -> None:
