@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BLOCK", "flat_blocks", "scratch", "slices", "zero", "zeros"]
+__all__ = ["BLOCK", "SMALL", "block_of", "flat_blocks", "maximum", "minimum", "overwrite", "scratch", "slices", "zero"]
 
 BLOCK = 1 << 16
-"""Elements at a time.  Smaller blocks pay more for calls, larger ones fall out of a second-level cache of a megabyte."""
+"""Elements at a time.  Smaller blocks pay more for calls, larger ones fall out of a cache of one megabyte."""
 
-_zeros: dict[Any, NDArray[Any]] = {}
+SMALL = 2048
+"""Up to so many elements the plain call is the fastest."""
+
 _zero: dict[Any, NDArray[Any]] = {}
 
 
@@ -34,9 +37,24 @@ def slices(n: int) -> Iterator[slice]:
         yield slice(start, min(start + BLOCK, n))
 
 
+def maximum(x: NDArray[Any], value: float, out: NDArray[Any]) -> None:
+    """Write max(x, value)."""
+    np.maximum(x, _beside(x, value), out=out)
+
+
+def minimum(x: NDArray[Any], value: float, out: NDArray[Any]) -> None:
+    """Write min(x, value)."""
+    np.minimum(x, _beside(x, value), out=out)
+
+
 def flat_blocks(*arrays: NDArray[Any]) -> Iterator[tuple[NDArray[Any], ...]]:
-    """Cut contiguous arrays of one size into flat blocks; arrays that are small or not contiguous come whole."""
+    """Cut contiguous arrays of one size into flat blocks; arrays that are small or not contiguous come whole.
+
+    Every block has an axis, so that NumPy gives arrays where it would give scalars.
+    """
     size = arrays[0].size
+    if arrays[0].ndim == 0:
+        arrays = tuple([array.reshape(1) for array in arrays])
     if size <= BLOCK or not all(array.flags.c_contiguous for array in arrays):
         yield arrays
         return
@@ -53,13 +71,39 @@ def scratch(dtype: Any, rows: int = 1) -> NDArray[Any]:
     return found
 
 
-def zeros(dtype: Any) -> NDArray[Any]:
-    """A block of zeros, (BLOCK,), not to be written: the maximum with it is three times faster than with 0."""
-    found = _zeros.get(dtype)
-    if found is None:
-        found = _zeros[dtype] = np.zeros(BLOCK, dtype)
-        found.flags.writeable = False
-    return found
+def overwrite(array: NDArray[Any], mask: NDArray[np.bool_], values: Any) -> None:
+    """``array[mask] = values[mask]`` for floats, where the mask has no pattern that a branch could learn.
+
+    The bits are exchanged, array ^ ((array ^ values) & mask): seven times as fast as ``copyto`` or ``where``.
+    """
+    if array.size <= SMALL:
+        np.copyto(array, values, where=mask)
+        return
+    kind = np.dtype(f"i{array.dtype.itemsize}")
+    bits = array.view(kind)
+    every = mask.astype(kind)
+    np.negative(every, out=every)
+    difference = bits ^ np.asarray(values, array.dtype).view(kind)
+    difference &= every
+    np.bitwise_xor(bits, difference, out=bits)
+
+
+@lru_cache(maxsize=32)
+def block_of(value: float, dtype: Any) -> NDArray[Any]:
+    """A block full of one number, (BLOCK,), not to be written.
+
+    ``maximum`` and ``minimum`` are three times as fast with it as with the number itself.
+    """
+    made = np.full(BLOCK, value, dtype)
+    made.flags.writeable = False
+    return made
+
+
+def _beside(x: NDArray[Any], value: float) -> NDArray[Any]:
+    """The number in the form that is the fastest beside x."""
+    if x.size <= SMALL or x.size > BLOCK:
+        return block_of(value, x.dtype)[:1].reshape(())
+    return block_of(value, x.dtype)[: x.size].reshape(x.shape)
 
 
 def zero(dtype: Any) -> NDArray[Any]:
