@@ -21,6 +21,8 @@ import os
 import pkgutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from types import CodeType
 from typing import Any, Protocol, overload
 
 from portml.backends.doorway import Call, observers
@@ -232,8 +234,8 @@ def kernel(
 ) -> KernelFunction | Callable[[Callable[..., Any]], KernelFunction]:
     """Make a kernel of its agnostic body.
 
-    The result is a function with the body's own signature and ``out=``: positional parameters are arrays (or scalars, or
-    None), keyword-only ones are statics.
+    The result is a function with the body's own signature and ``out=``: positional parameters are arrays (or scalars,
+    or None), keyword-only ones are statics.
 
     Parameters
     ----------
@@ -319,7 +321,7 @@ def _dispatcher(made: Kernel) -> Any:
     types = f"tuple(map(type, {names}))" if starred else ", ".join(f"type({name})" for name in arrays)
     given = "".join(f", {name}={name}" for name in statics)
     source = f"""
-def {made.name}({_parameters(made.signature)}):
+def dispatch({_parameters(made.signature)}):
     try:
         implementation = cache[{types}]
     except KeyError:
@@ -330,8 +332,10 @@ def {made.name}({_parameters(made.signature)}):
 """
     scope = {f"default_{name}": default for name, default in statics.items()}
     scope |= {"cache": made._cache, "resolve": made.resolve, "enter": made.enter, "watched": observers.get}
-    exec(compile(source, f"<kernel {made.name}>", "exec"), scope)
-    function: Any = scope[made.name]
+    exec(_compiled(source), scope)
+    function: Any = scope["dispatch"]
+    function.__code__ = function.__code__.replace(co_name=made.name, co_filename=f"<kernel {made.name}>")
+    function.__name__ = function.__qualname__ = made.name
     if made.body is not None:
         function.__doc__ = made.body.__doc__
         function.__module__ = made.body.__module__
@@ -341,6 +345,12 @@ def {made.name}({_parameters(made.signature)}):
     function.on = made.on
     function.gradient = made.gradient
     return function
+
+
+@lru_cache
+def _compiled(source: str) -> CodeType:
+    """Compiled once for all kernels of one signature: most of the time that importing portml takes would go there."""
+    return compile(source, "<kernel>", "exec")
 
 
 def _parameters(signature: Signature) -> str:
