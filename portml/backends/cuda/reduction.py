@@ -13,7 +13,7 @@ from portml.backends.cuda.launch import contiguous, deliver, destination, launch
 from portml.backends.cuda.source import CudaKernel
 from portml.backends.namespaces import Array, device_of, namespace
 
-__all__ = ["column_sums", "segments_of", "total"]
+__all__ = ["channel_sums", "column_sums", "segments_of", "total"]
 
 COLUMN_SUMS = CudaKernel(
     "column_sums",
@@ -25,6 +25,19 @@ COLUMN_SUMS = CudaKernel(
     for (int64 r = first; r < last; ++r) sum += x[r * columns + column];
     y[i] = sum;
     """,
+)
+
+CHANNEL_SUMS = CudaKernel(
+    "channel_sums",
+    "const T* x, T* y, int64 n, int64 channels, int64 inner",
+    """
+    __shared__ T scratch[THREADS];
+    T sum = T(0);
+    for (int64 k = threadIdx.x; k < n; k += THREADS) sum += x[(k / inner * channels + row) * inner + k % inner];
+    sum = block_sum(sum, scratch);
+    if (threadIdx.x == 0) y[row] = sum;
+    """,
+    style="block",
 )
 
 CHUNK = 4096
@@ -55,6 +68,15 @@ def column_sums(x: Array, out: Any = None) -> Array:
         launch(COLUMN_SUMS, x, partial, rows, columns, segment, size=segments * columns)
         x, rows = partial, segments
     launch(COLUMN_SUMS, x, result, rows, columns, max(rows, 1), size=columns)
+    return deliver(result, out)
+
+
+def channel_sums(x: Array, out: Any = None) -> Array:
+    """The sum over all but the second axis of x (samples, channels, ...): array (channels,)."""
+    x = contiguous(x)
+    channels, inner = x.shape[1], math.prod(x.shape[2:])
+    result = destination(out, (channels,), x.dtype, x)
+    launch(CHANNEL_SUMS, x, result, x.shape[0] * inner, channels, inner, blocks=channels)
     return deliver(result, out)
 
 
