@@ -231,6 +231,8 @@ def _elementwise() -> list[Case]:
         Case("clip", (between(3, 4), -1.5, None)),
         Case("clip", (given([0.1, 0.9, 3.0]), given([0.3, 0.3, 0.3]), given([2.0, 2.0, 2.0]))),
         Case("clip", (between(2, 3), given([-1.0, -0.5, 0.0]), 1.0)),
+        Case("clip", (between(2, 3), given([-1.0, 0.0, 1.0]), None)),
+        Case("clip", (between(2, 3), -2.0, given([0.0]))),
         Case("where", (given([[True, False, True]]), normal(2, 3), normal(3))),
         Case("where", (given([True, False, True]), normal(3), 0.5)),
         Case("where", (given([True, False]), z(2), normal(2))),

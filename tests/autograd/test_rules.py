@@ -88,6 +88,13 @@ def test_gradients_keep_backend_and_dtype_and_equal_those_of_numpy(name: str, ba
             assert_close([one for _, one in found], precise, "gradient")
 
 
+def test_a_conversion_gives_the_gradient_the_data_type_of_what_was_converted(backend: Backend) -> None:
+    x = Tensor(backend.asarray([1.0, 2.0], dtype="float32"), requires_grad=True)
+    y = xp.astype(x, backend.xp.float64)
+    xp.sum(xp.multiply(y, y)).backward()
+    assert_close(x.grad.value, backend.asarray([2.0, 4.0], dtype="float32"))
+
+
 @pytest.mark.parametrize("name", sorted(CASES_OF))
 def test_an_observer_changes_no_gradient(name: str) -> None:
     numpy = get_backend("numpy")

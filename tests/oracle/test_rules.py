@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,6 +64,48 @@ def test_gradients_are_pytorchs(case: Case) -> None:
     for tensor, leaf in zip(tensors, theirs, strict=True):
         if isinstance(tensor, Tensor) and tensor.requires_grad:
             np.testing.assert_allclose(tensor.grad.numpy(), _numpy(leaf.grad), rtol=1e-8, atol=1e-10)
+
+
+SYMMETRIC = np.asarray([[3.0, 0.5, -0.2], [0.5, 2.0, 0.3], [-0.2, 0.3, 1.0]])
+SQUARE = np.asarray([[2.0, 0.3, -0.5], [0.1, 1.0, 0.4], [-0.3, 0.2, -1.5]])
+TALL = np.asarray([[1.0, 2.0], [0.5, -1.0], [2.0, 0.3]])
+FACTORISATIONS: list[tuple[str, np.ndarray, dict[str, Any]]] = [
+    ("cholesky", SYMMETRIC, {}),
+    ("cholesky", SYMMETRIC, {"upper": True}),
+    ("eigh", SYMMETRIC, {}),
+    ("eigvalsh", SYMMETRIC, {}),
+    ("qr", SQUARE, {"mode": "complete"}),
+    ("qr", TALL, {"mode": "reduced"}),
+    ("qr", TALL.T, {"mode": "reduced"}),
+    ("slogdet", SQUARE, {}),
+    ("slogdet", SQUARE + 0.3j * TALL @ TALL.T, {}),
+    ("svd", SQUARE, {"full_matrices": True}),
+    ("svd", TALL, {"full_matrices": False}),
+    ("svd", TALL.T, {"full_matrices": False}),
+    ("pinv", TALL, {}),
+    ("pinv", SQUARE + 0.3j * TALL @ TALL.T, {}),
+]
+
+
+@pytest.mark.parametrize(("name", "a", "statics"), FACTORISATIONS)
+def test_gradients_of_factorisations_are_pytorchs(name: str, a: np.ndarray, statics: dict[str, Any]) -> None:
+    ours, theirs = Tensor(a, requires_grad=True), torch.tensor(a, requires_grad=True)
+    if name == "pinv":
+        results, expected = xp.linalg_pinv(ours, rtol=1e-10), torch.linalg.pinv(theirs, rtol=1e-10)
+    else:
+        results = operation(f"linalg_{name}").function(ours, **statics)
+        expected = getattr(torch.linalg, name)(theirs, **statics)
+    if isinstance(expected, torch.Tensor):
+        results, expected = (results,), (expected,)
+    if name in ("svd", "eigh"):  # vectors of either sign
+        results, expected = map(xp.abs, results), map(torch.abs, expected)
+    for i, (result, other) in enumerate(zip(results, expected, strict=True)):
+        np.testing.assert_allclose(result.numpy(), _numpy(other), rtol=1e-10, atol=1e-12)
+        cotangent = np.cos(np.arange(result.size) + i).reshape(result.shape).astype(str(result.dtype))
+        result.backward(cotangent, retain_graph=True)
+        if other.requires_grad:
+            other.backward(torch.tensor(cotangent), retain_graph=True)
+    np.testing.assert_allclose(ours.grad.numpy(), _numpy(theirs.grad), rtol=1e-9, atol=1e-11)
 
 
 def _floats(a: object) -> bool:
