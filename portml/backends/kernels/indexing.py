@@ -418,7 +418,7 @@ def _gathered(g: Array, positions: Array, plan: IndexPlan) -> Array:
     xp = namespace(g, positions)
     ndim, place = positions.ndim, plan.place
     shape = (*plan.rest[:place], *positions.shape, *plan.rest[place:])
-    g = xp.broadcast_to(g, shape)
+    g = _broadcast(g, shape)
     order = (*range(place, place + ndim), *range(place), *range(place + ndim, g.ndim))
     return xp.reshape(xp.permute_dims(g, order), (math.prod(positions.shape), *plan.rest))
 
@@ -431,9 +431,15 @@ def _write(destination: Array, v: Array, plan: IndexPlan) -> None:
     """``destination[key] = v`` in place; new axes are left out of the key and taken out of the value."""
     key = tuple(item for item in plan.basic if item is not None)
     if hasattr(v, "shape"):
-        xp = namespace(destination, v)
-        v = xp.reshape(xp.broadcast_to(v, destination[plan.basic].shape), destination[key].shape)
+        v = namespace(v).reshape(_broadcast(v, destination[plan.basic].shape), destination[key].shape)
     destination[key] = v
+
+
+def _broadcast(v: Array, shape: tuple[int, ...]) -> Array:
+    pairs = zip(reversed(v.shape), reversed(shape), strict=False)
+    if v.ndim > len(shape) or any(length not in (1, wanted) for length, wanted in pairs):
+        raise ShapeError(f"v: a value of shape {tuple(v.shape)} cannot be written where the key takes {tuple(shape)}")
+    return namespace(v).broadcast_to(v, shape)
 
 
 def _refuse_unfit(positions: Array, found: Array) -> None:

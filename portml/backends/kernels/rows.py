@@ -25,6 +25,7 @@ __all__ = [
     "refuse_outside",
     "refuse_unfit_rows",
     "refuse_unfit_scatter",
+    "refuse_unless_integers",
     "scatter_along_axis",
     "scatter_along_axis_backward",
     "within",
@@ -238,8 +239,7 @@ def within(argument: str, indices: Array, n: int, *, negative: bool = False) -> 
     RangeError
         On the host, if one lies outside.
     """
-    if dtype_kind(indices.dtype) not in ("int", "uint"):
-        raise DtypeError(f"{argument}: expected integers, got {indices.dtype}; convert with astype")
+    refuse_unless_integers(argument, indices)
     xp = namespace(indices)
     indices = xp.astype(indices, xp.int64, copy=False)
     low = -n if negative else 0
@@ -303,6 +303,12 @@ def _flat_positions(indices: Array, axis: int, shape: tuple[int, ...]) -> Array:
             numbers = xp.arange(length, dtype=indices.dtype, device=device_of(indices))
             positions = positions + as_column(numbers, len(shape) - other) * math.prod(shape[other + 1 :])
     return positions
+
+
+def refuse_unless_integers(argument: str, indices: Array) -> None:
+    """Raise DtypeError unless `indices` are integers."""
+    if dtype_kind(indices.dtype) not in ("int", "uint"):
+        raise DtypeError(f"{argument}: expected integers, got {indices.dtype}; convert with astype")
 
 
 def refuse_outside(argument: str, indices: Array, low: int, n: int) -> None:
