@@ -102,6 +102,7 @@ POINTS = [
     _norm(0.5, [0.0, 1.0, -1.0], [0.0, 2.0, -2.0]),
     _norm(INF, [3.0, -3.0, 1.0], [0.5, -0.5, 0.0]),
     _norm(-INF, [3.0, -1.0, 1.0], [0.0, -0.5, 0.5]),
+    _norm(INF, [NAN, 1.0], [NAN, 0.5], differs="has NaN for every element"),
     _norm(2, [0j, 3 - 4j], [0j, 0.6 - 0.8j]),
     _norm(INF, [0j, 3 - 4j], [0j, 0.6 - 0.8j]),
     Point(

@@ -2,7 +2,7 @@
 
 Vectors of equal eigenvalues or singular values have no derivative: what asks for it gets an infinite one, what depends
 on the values alone is right.  Complex vectors are determined up to a phase: a function that depends on it is refused on
-the host, and gets NaN on a device.
+the host, and gets NaN on a device.  Hermitian matrices get Hermitian gradients, as if both their triangles were read.
 """
 
 from __future__ import annotations

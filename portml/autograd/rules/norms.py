@@ -23,7 +23,7 @@ def _vector_norm(g: Array, y: Array, a: Array, axis: Any, keepdims: bool, ord: f
     if ord == 2:
         return xp.multiply(g, xp.divide(a, one_where_zero(y)))
     if math.isinf(ord):
-        return xp.multiply(shared(g, xp.equal(xp.abs(a), y), axes), xp.sign(a))
+        return xp.multiply(_of_extreme(g, xp.abs(a), axes, ord), xp.sign(a))
     ratio = xp.divide(one_where_zero(xp.abs(a)), one_where_zero(y))
     return xp.multiply(g, xp.multiply(xp.sign(a), xp.pow(ratio, ord - 1)))
 
@@ -48,10 +48,13 @@ def _through_singular_values(g: Array, a: Array, ord: float | str) -> Array:
     return xp.matmul(xp.multiply(u, weights), vh)
 
 
-def _of_extreme(g: Array, x: Array, axis: int, ord: Any) -> Array:
-    """g to the greatest of x along the axis, or, for negative orders, to the least."""
-    extreme = xp.max if ord > 0 else xp.min
-    return shared(g, xp.equal(x, extreme(x, axis=axis, keepdims=True)), axis)
+def _of_extreme(g: Array, x: Array, axis: Any, ord: Any) -> Array:
+    """g to the greatest of x along the axes, or, for negative orders, to the least; to all where one is NaN."""
+    if ord > 0:
+        others = xp.less(x, xp.max(x, axis=axis, keepdims=True))
+    else:
+        others = xp.greater(x, xp.min(x, axis=axis, keepdims=True))
+    return shared(g, xp.logical_not(others), axis)
 
 
 rule("linalg_vector_norm", _vector_norm)
