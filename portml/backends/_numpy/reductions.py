@@ -53,12 +53,9 @@ def sum_of_products_along(x: Floats, y: Floats, axis: int) -> Floats:
     return total[..., np.newaxis]
 
 
-@lru_cache(maxsize=64)
 def ones(n: int, dtype: Any) -> Floats:
     """A vector of ones, not to be written: a product with it is three times as fast as a sum over rows."""
-    made = np.ones(n, dtype)
-    made.flags.writeable = False
-    return made
+    return _ones(max(n - 1, 0).bit_length(), dtype)[:n]
 
 
 def row_blocks(axis: int, *arrays: Floats) -> Iterator[tuple[Floats, ...]]:
@@ -75,6 +72,13 @@ def row_blocks(axis: int, *arrays: Floats) -> Iterator[tuple[Floats, ...]]:
     height = max(BLOCK // first.shape[-1], 1)
     for start in range(0, len(flat[0]), height):
         yield tuple([array[start : start + height] for array in flat])
+
+
+@lru_cache(maxsize=64)
+def _ones(bits: int, dtype: Any) -> Floats:
+    made = np.ones(1 << bits, dtype)
+    made.flags.writeable = False
+    return made
 
 
 def _is_last(x: Floats, axis: int) -> bool:

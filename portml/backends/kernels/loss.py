@@ -101,7 +101,7 @@ def huber_loss(prediction: Array, target: Array, *, reduction: str = "mean", del
     """
     xp = namespace(prediction)
     size = xp.abs(prediction - _fit(prediction, target, "huber_loss"))
-    near = xp.where(size > delta, delta, size)
+    near = xp.minimum(size, delta)
     return _reduce(near * (size - 0.5 * near), reduction)
 
 
