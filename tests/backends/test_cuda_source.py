@@ -37,6 +37,7 @@ def test_a_kernel_without_types_has_one_variant() -> None:
         {"name": "no name"},
         {"parameters": "const T& x"},
         {"parameters": "const half* x"},
+        {"parameters": "T* y, int64 n"},
         {"style": "warp"},
         {"types": ("half",)},
         {"types": ()},

@@ -165,11 +165,16 @@ def compile_units(folder: Path, units: Sequence[Sequence[Variant]]) -> list[ctyp
         paths.append(path)
         if not path.exists():
             running.append((path, *_start(compiler, folder, text)))
+    errors = ""
     for path, process, built in running:
-        _, errors = process.communicate()
-        if process.returncode != 0:
-            raise KernelFault(f"a kernel is no C++ that the host can compile:\n{errors}")
-        os.replace(built, path)
+        _, messages = process.communicate()
+        if process.returncode == 0:
+            os.replace(built, path)
+        else:
+            os.unlink(built)
+            errors += messages
+    if errors:
+        raise KernelFault(f"a kernel is no C++ that the host can compile:\n{errors}")
     return [ctypes.CDLL(str(path)) for path in paths]
 
 

@@ -109,6 +109,7 @@ _LOOPS = {
     "block": """\
   for (int64 row = blockIdx.x; row < rows; __syncthreads(), row += gridDim.x) {""",
 }
+_INDEX = {"elementwise": "i", "block": "row"}
 _COUNT = {"elementwise": "n", "block": "rows"}
 
 
@@ -194,6 +195,10 @@ class CudaKernel:
             raise ArgumentError(f"types of {self.name}: expected 'float' and 'double', got {self.types}")
         if self.threads not in (32, 64, 128, 256, 512, 1024):
             raise ArgumentError(f"threads of {self.name}: expected a power of two from 32 to 1024, got {self.threads}")
+        reserved = {_COUNT[self.style], _INDEX[self.style], "T", "THREADS"}
+        taken = {parameter.name for parameter in self.parsed} & reserved
+        if taken:
+            raise ArgumentError(f"parameters of {self.name}: {sorted(taken)} have a meaning here; choose other names")
         uses_type = any(parameter.type == "T" for parameter in self.parsed)
         if uses_type and not self.types:
             raise ArgumentError(f"parameters of {self.name}: T needs types, for example types=('float', 'double')")
