@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from portml.autograd import Tensor, check_gradients
+from portml.autograd.rules.table import rule
 from portml.backends import Backend
 from portml.backends import operations as xp
-from portml.errors import GradientError
+from portml.errors import ArgumentError, GradientError
 from tests.autograd.rule_cases import REFUSED
 
 HERMITIAN = np.asarray([[2.0, 0.3 + 0.4j, 0.1j], [0.3 - 0.4j, 1.0, 0.2], [-0.1j, 0.2, -1.0]])
@@ -103,6 +104,17 @@ def test_imag_of_real_numbers_has_gradient_zero() -> None:
     x = Tensor(np.ones(2), requires_grad=True)
     xp.sum(xp.imag(x)).backward()
     np.testing.assert_array_equal(x.grad.numpy(), [0.0, 0.0])
+
+
+@pytest.mark.filterwarnings("ignore:`axes` should not be `None`:DeprecationWarning")
+def test_sizes_without_axes_mean_the_last_axes_as_numpy_still_takes_them() -> None:
+    z = np.ones((2, 3, 2)) * (1 + 0.5j)
+    assert check_gradients(lambda z: xp.fft_fftn(z, s=(2, 3)), z)
+
+
+def test_a_rule_for_each_array_argument_is_asked_for() -> None:
+    with pytest.raises(ArgumentError, match="multiply has 2 array arguments, got 1 rules"):
+        rule("multiply", lambda g, y, a, b: g)
 
 
 @pytest.mark.parametrize(
