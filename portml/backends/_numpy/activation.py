@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from portml.backends._numpy.blocks import SMALL, flat_blocks, maximum, minimum, overwrite, zero
+from portml.backends._numpy.blocks import SMALL, flat_blocks, given, maximum, minimum, overwrite, zero
 from portml.backends._numpy.reductions import maximum_along, row_blocks, sum_along, sum_of_products_along
 from portml.backends.kernels.activation import (
     elu,
@@ -61,7 +61,7 @@ def _(g: Floats, y: Floats, x: Floats, *, needs: Needs, out: One | None = None) 
 @leaky_relu.on("numpy")
 def _(x: Floats, *, negative_slope: float = 0.01, out: Floats | None = None) -> Any:
     if not 0 < negative_slope <= 1:
-        return _given(leaky_relu.agnostic(x, negative_slope=negative_slope), out)
+        return given(leaky_relu.agnostic(x, negative_slope=negative_slope), out)
     y = _result(out, x)
     for xs, ys in flat_blocks(x, y):
         np.maximum(xs, xs * negative_slope, out=ys)
@@ -246,13 +246,3 @@ def _from_end(axis: int, x: Floats) -> int:
 
 def _only(out: One | None) -> Floats | None:
     return None if out is None else out[0]
-
-
-def _given(result: Any, out: Any) -> Any:
-    """The result of a twin, where it was wanted."""
-    if out is None:
-        return result
-    if isinstance(result, tuple):
-        return tuple([_given(each, there) for each, there in zip(result, out, strict=True)])
-    out[...] = result
-    return out

@@ -10,7 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BLOCK", "SMALL", "block_of", "flat_blocks", "maximum", "minimum", "overwrite", "scratch", "slices", "zero"]
+__all__ = [
+    "BLOCK",
+    "SMALL",
+    "block_of",
+    "flat_blocks",
+    "given",
+    "maximum",
+    "minimum",
+    "overwrite",
+    "scratch",
+    "slices",
+    "zero",
+]
 
 BLOCK = 1 << 16
 """Elements at a time.  Smaller blocks pay more for calls, larger ones fall out of a cache of one megabyte."""
@@ -29,6 +41,16 @@ class _Scratch(threading.local):
 
 
 _scratch = _Scratch()
+
+
+def given(result: Any, out: Any) -> Any:
+    """A result that was worked out elsewhere, written to `out` where that is not None; tuples item by item."""
+    if out is None:
+        return result
+    if isinstance(result, tuple):
+        return tuple([given(each, there) for each, there in zip(result, out, strict=True)])
+    out[...] = result
+    return out
 
 
 def slices(n: int) -> Iterator[slice]:
