@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,18 @@ from typing import Any
 from portml.backends import Array, to_numpy
 from portml.errors import CheckpointError, WriteError
 
-__all__ = ["read_arrays", "read_json", "write_arrays", "write_bytes", "write_json", "write_text"]
+__all__ = [
+    "read_arrays",
+    "read_json",
+    "remove_partial_files",
+    "write_arrays",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]
 
 _METADATA = "portml"
+_PARTIAL = ".partial"
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:
@@ -27,26 +36,29 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
         If the disk is full, or the place cannot be written; what stood there before is untouched.
     """
     path = Path(path)
-    temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PARTIAL}")
+        try:
+            _write_through(temporary, content)
+            os.replace(temporary, path)
+        except BaseException:  # Ctrl-C too: nothing half-written is left
+            temporary.unlink(missing_ok=True)
+            raise
         _sync_folder(path.parent)
     except OSError as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
         raise WriteError(
             f"{path} could not be written: {error.strerror or error}; what stood there before is untouched. "
             "Free some room, or choose another folder"
         ) from error
     return path
+
+
+def remove_partial_files(folder: str | Path) -> None:
+    """Remove what processes left that were killed while they wrote into this folder."""
+    with contextlib.suppress(OSError):
+        for partial in Path(folder).glob(f".*{_PARTIAL}"):
+            partial.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, content: str) -> Path:
@@ -82,12 +94,17 @@ def write_arrays(path: str | Path, arrays: Mapping[str, Array], metadata: Any) -
     arrays : mapping of str to array
     metadata : object
         Anything that JSON can hold; one string in the file, so that equal content gives equal bytes.
+
+    Raises
+    ------
+    WriteError
+        As `write_bytes`.
     """
     from safetensors.numpy import save
 
     # safetensors writes the memory of an array that is not contiguous as it lies (safetensors#825).
     host = {name: _contiguous(array) for name, array in arrays.items()}
-    return write_bytes(path, save(host, {_METADATA: json.dumps(metadata, sort_keys=True)}))
+    return write_bytes(path, save(host, {_METADATA: json.dumps(metadata)}))
 
 
 def read_arrays(path: str | Path) -> tuple[dict[str, Any], Any]:
@@ -116,6 +133,15 @@ def read_arrays(path: str | Path) -> tuple[dict[str, Any], Any]:
         return arrays, None if metadata is None else json.loads(metadata)
     except ValueError as error:
         raise CheckpointError(f"{path}: its metadata is no JSON; the file is damaged") from error
+
+
+def _write_through(path: Path, content: bytes) -> None:
+    """Write a new file with the rights that the process gives its files, and wait for the disk."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _contiguous(array: Array) -> Any:

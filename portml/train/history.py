@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from portml.errors import CheckpointError
 from portml.train.files import write_text
 
 __all__ = ["History"]
@@ -39,6 +40,23 @@ class History:
     def __iter__(self) -> Iterator[dict[str, float]]:
         return iter(self.rows)
 
+    @classmethod
+    def from_csv(cls, path: str | Path) -> History:
+        """Read what `to_csv` wrote.
+
+        Raises
+        ------
+        CheckpointError
+            If the file is missing, or holds something else than a table of numbers.
+        """
+        try:
+            with open(path, newline="", encoding="utf-8") as file:
+                return cls([_numbers(row) for row in csv.DictReader(file, strict=True)])
+        except (OSError, ValueError, TypeError, csv.Error) as error:
+            raise CheckpointError(
+                f"{path}: expected a history written by portml, it cannot be read: {error}"
+            ) from error
+
     @property
     def columns(self) -> list[str]:
         """Names of the columns, in order of their first occurrence."""
@@ -51,3 +69,8 @@ class History:
         writer.writeheader()
         writer.writerows(self.rows)
         return write_text(path, text.getvalue())
+
+
+def _numbers(row: dict[str, str]) -> dict[str, float]:
+    """A row of a file as numbers, the epoch a whole one; what an epoch does not have is left out."""
+    return {name: int(text) if name == "epoch" else float(text) for name, text in row.items() if text != ""}

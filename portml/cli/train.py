@@ -1,0 +1,83 @@
+"""``portml train``."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TextIO
+
+from portml.cli.arguments import SETTINGS
+from portml.cli.extras import require
+from portml.cli.interruption import Interruption
+from portml.cli.output import percent, print_json
+from portml.cli.progress import open_progress
+from portml.plots import TrainingCurves
+from portml.train import Callback, Recipe, Run
+
+__all__ = ["run"]
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, or go on with a run; draw the curves; say how it went."""
+    require("train", "rich", "matplotlib")
+    chosen = {name: getattr(arguments, name) for name in SETTINGS if getattr(arguments, name) is not None}
+    said: TextIO | None = None if arguments.quiet else sys.stderr if arguments.json else sys.stdout
+    with ExitStack() as open_now:
+        interruption = open_now.enter_context(Interruption())
+        callbacks: list[Callback] = [interruption]
+        if said is not None:
+            callbacks.append(open_now.enter_context(open_progress(said)))
+        trained = _train(arguments, chosen, callbacks)
+    if not trained.finished:
+        print(_how_to_resume(trained), file=sys.stderr)
+        return interruption.exit_status
+    _draw(trained)
+    if arguments.json:
+        print_json({"run": str(trained.folder), **trained.record})
+    elif said is not None:
+        print(_summary(trained))
+    return 0
+
+
+def _train(arguments: argparse.Namespace, chosen: dict[str, Any], callbacks: list[Callback]) -> Run:
+    if arguments.resume is not None:
+        return Run.resume(
+            arguments.resume,
+            backend=arguments.backend,
+            data=arguments.data,
+            data_dir=arguments.data_dir,
+            callbacks=callbacks,
+        )
+    recipe = Recipe.of(
+        arguments.data, data_dir=arguments.data_dir, backend=arguments.backend, kernels=arguments.kernels, **chosen
+    )
+    return Run.start(recipe, arguments.out, callbacks=callbacks)
+
+
+def _draw(trained: Run) -> None:
+    recipe = trained.recipe
+    name = Path(recipe.data).stem
+    test = percent(trained.metrics["test_accuracy"])
+    title = f"{name}, {recipe.model}, seed {recipe.seed}: test accuracy {test}"
+    TrainingCurves.from_history(trained.history, title=title).save(trained.folder / "curves.png")
+
+
+def _summary(trained: Run) -> str:
+    seconds = trained.record["times"]["seconds"]
+    metrics = trained.metrics
+    validation = metrics.get("validation_accuracy")
+    measured = f"test accuracy {percent(metrics['test_accuracy'])}, loss {metrics['test_loss']:.4f}"
+    if validation is not None:
+        measured += f"; validation accuracy {percent(validation)}"
+    return f"{measured}; {seconds:.1f} s; everything is in {trained.folder}"
+
+
+def _how_to_resume(trained: Run) -> str:
+    epochs = trained.record["epochs_done"]
+    return (
+        f"portml: stopped after {epochs} of {trained.recipe.epochs} epochs; "
+        f"go on with: portml train --resume {shlex.quote(str(trained.folder))}"
+    )
