@@ -16,7 +16,8 @@ import pytest
 import portml.autograd.namespace as numpy_namespace
 from portml.autograd import Tensor, enable_grad, grad_enabled, no_grad
 from portml.autograd.parameter import Parameter
-from portml.backends import get_backend, kernel, namespace, to_numpy
+from portml.backends import get_backend, namespace, to_numpy
+from portml.backends.kernel import Kernel, Signature
 from portml.errors import ArgumentError, DtypeError, GradientError, MixedBackendsError, ShapeError
 from tests.tolerances import assert_close
 
@@ -129,14 +130,13 @@ def test_numpys_functions_refuse_a_tensor():
 
 def test_a_raw_array_times_a_tensor_works_inside_a_kernel(backend):
     x, scale = tensor(backend, [1.0, 2.0], requires_grad=True), backend.asarray([3.0, 5.0])
-    y = scaled(scale, x)
+    y = Kernel("scaled_square", scaled_square, Signature.of(scaled_square)).function(scale, x)
     y.backward(backend.asarray([1.0, 1.0]))
     assert_close(y.value, backend.asarray([3.0, 20.0]))
     assert_close(x.grad.value, backend.asarray([6.0, 20.0]))
 
 
-@kernel
-def scaled(scale, x):
+def scaled_square(scale, x):
     """scale * x**2, a raw array on the left: kernels lift it when a Tensor stands beside it."""
     return scale * (x * x)
 
