@@ -12,6 +12,7 @@ begin one row further on: overlapping matrices without another copy.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +31,9 @@ from portml.backends.kernels.windows import Pairs, covered
 __all__: list[str] = []
 
 Numbers = NDArray[Any]
+
+MANY = 32
+"""Channels with which a product of matrices is at full speed."""
 
 IN_CACHE = 1 << 18
 """Elements of a matrix that is better added up row by row than kept for all rows at once."""
@@ -83,7 +87,7 @@ def _(
             g, saved, x, weight, bias, needs=needs, stride=stride, padding=padding, dilation=dilation, groups=groups
         )
     rows = _rows(_as_plane(g), plane)
-    dx = _input_gradient(rows, weight, plane).reshape(geometry.input) if needs[0] else None
+    dx = _input_gradient(_as_plane(g), rows, weight, plane).reshape(geometry.input) if needs[0] else None
     dweight = _weight_gradient(rows, _as_plane(x), plane).reshape(geometry.weight) if needs[1] else None
     dbias = _bias_gradient(rows) if needs[2] and bias is not None else None
     return dx, dweight, dbias
@@ -108,6 +112,21 @@ class _Plane(NamedTuple):
     def unfolded(self) -> int:
         """Number of elements in a patch, of one group."""
         return self.kernel[0] * self.kernel[1] * self.n_in
+
+    def turned(self) -> _Plane | None:
+        """The correlation that is the transpose of this one; None where there is none, or it would take longer."""
+        reach = tuple(d * (k - 1) for d, k in zip(self.dilation, self.kernel, strict=True))
+        before = tuple(r - b for r, b in zip(reach, self.before, strict=True))
+        fits = all(n <= length + b for n, length, b in zip(self.positions, self.input, self.before, strict=True))
+        if self.stride != (1, 1) or min(before) < 0 or not fits:
+            return None
+        many_channels = self.n_in >= MANY or (self.n_in == 1 and self.groups > 1)
+        if not many_channels or 4 * math.prod(self.input) > 5 * math.prod(self.positions):
+            return None
+        height = self.input[0] + reach[0]
+        return self._replace(
+            n_in=self.n_out, n_out=self.n_in, input=self.positions, positions=self.input, before=before, height=height
+        )
 
     def covered(self, shift: int) -> tuple[slice, slice]:
         """At which positions along the width column `shift` of the kernel lies inside the input, and where there."""
@@ -175,7 +194,16 @@ def _weight_gradient(rows: Numbers, x: Numbers, plane: _Plane) -> Numbers:
     return np.ascontiguousarray(kernels).reshape(plane.groups * plane.n_out, plane.n_in, *plane.kernel)
 
 
-def _input_gradient(rows: Numbers, weight: Numbers, plane: _Plane) -> Numbers:
+def _input_gradient(g: Numbers, rows: Numbers, weight: Numbers, plane: _Plane) -> Numbers:
+    """The correlation of `g` with the kernels turned around, or patch by patch."""
+    turned = plane.turned()
+    if turned is None:
+        return _fold(rows, weight, plane)
+    kernels = weight.reshape(plane.groups, plane.n_out, plane.n_in, *plane.kernel)[..., ::-1, ::-1].swapaxes(1, 2)
+    return _correlate(g, kernels.reshape(plane.groups * plane.n_in, plane.n_out, *plane.kernel), None, turned)
+
+
+def _fold(rows: Numbers, weight: Numbers, plane: _Plane) -> Numbers:
     """weightsᵀ @ g gives the gradient of every patch; each goes back to where it was taken from."""
     matrices = _matrices(weight, plane).swapaxes(1, 2)
     width, n_samples = plane.positions[1], plane.n_samples
