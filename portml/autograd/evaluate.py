@@ -12,8 +12,9 @@ from typing import Any
 
 from portml.autograd.modes import grad_enabled
 from portml.autograd.tape import Node, Part
-from portml.autograd.tensor import Tensor, lift, plain
+from portml.autograd.tensor import Tensor, lift, plain, tracked
 from portml.backends.kernel import Kernel
+from portml.backends.namespaces import dtype_kind
 
 __all__ = ["evaluator"]
 
@@ -46,13 +47,15 @@ def record(kernel: Kernel, inputs: tuple[Any, ...], parents: tuple[Any, ...], st
         output, saved = kernel.function(*inputs, **statics), None
     node = Node(kernel, inputs, parents, statics, output, saved)
     if type(output) is tuple:
-        return tuple(_result(value, Part(node, i)) for i, value in enumerate(output))
-    return _result(output, node)
+        return tuple(_part(value, node, i) for i, value in enumerate(output))
+    return tracked(output, node)
 
 
-def _result(value: Any, node: Any) -> Tensor:
+def _part(value: Any, node: Node, index: int) -> Tensor:
+    """One of several results; an integer among them takes no gradient."""
     tensor = plain(value)
-    tensor.node = node
+    if dtype_kind(value.dtype) in ("float", "complex"):
+        tensor.node = Part(node, index)
     return tensor
 
 
@@ -115,7 +118,7 @@ def _specialised(kernel: Kernel, types: tuple[type, ...], wrapping: bool) -> Cal
             body += [
                 f"    y = run({', '.join(values)}{given})",
                 f"    node = Node(kernel, ({', '.join(values)},), ({', '.join(nodes)},), {packed}, y)",
-                "    if type(y) is tuple: return tuple(result(value, Part(node, i)) for i, value in enumerate(y))",
+                "    if type(y) is tuple: return tuple(part(value, node, i) for i, value in enumerate(y))",
                 "    t = new(Tensor); t.value = y; t.node = node",
                 "    return t",
             ]
@@ -130,9 +133,9 @@ def _specialised(kernel: Kernel, types: tuple[type, ...], wrapping: bool) -> Cal
     parameters = ", ".join(names) + (", *, " + ", ".join(statics) if statics else "")
     source = f"def evaluate({parameters}):\n" + "\n".join(f"    {line}" for line in body)
     scope: dict[str, Any] = {
-        "Node": Node, "Part": Part, "Tensor": Tensor, "body": kernel.body, "grad_enabled": grad_enabled,
+        "Node": Node, "Tensor": Tensor, "body": kernel.body, "grad_enabled": grad_enabled,
         "kernel": kernel, "lift": lift, "new": object.__new__, "no_statics": _NO_STATICS, "plain": plain,
-        "record": record, "result": _result, "run": kernel.function,
+        "record": record, "part": _part, "run": kernel.function,
     }  # fmt: skip
     exec(compile(source, f"<{kernel.name} on Tensors>", "exec"), scope)
     return scope["evaluate"]  # type: ignore[no-any-return]

@@ -1,7 +1,7 @@
 r"""The engine of reverse-mode differentiation: what is recorded, and the walk back.
 
-Every operation on a tracked Tensor leaves a `Node`: what was called, on which raw arrays, and the nodes these came from.
-The walk goes from the newest node to the oldest and hands each node's cotangent on to its parents,
+Every operation on a tracked Tensor leaves a `Node`: what was called, on which raw arrays, and the nodes these came
+from.  The walk goes from the newest node to the oldest and hands each node's cotangent on to its parents,
 
 .. math:: \bar a_i \mathrel{+}= \left(\frac{\partial y}{\partial a_i}\right)^{*} \bar y ,
 
@@ -16,17 +16,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from portml.autograd.modes import _enabled
 from portml.backends import operations as xp
 from portml.backends.doorway import observers
 from portml.backends.kernel import Kernel
-from portml.backends.namespaces import dtype_kind
+from portml.backends.namespaces import dtype_kind, namespace
 from portml.errors import GradientError
-
-if TYPE_CHECKING:
-    from portml.backends import Array
 
 __all__ = ["Leaf", "Node", "Part", "next_sequence", "walk"]
 
@@ -114,7 +111,8 @@ class Leaf:
     def deposit(self, gradient: Any) -> None:
         """Add a gradient to what was deposited since the last clearing."""
         if self.sink is None:
-            self.gradient = gradient if self.gradient is None else xp.add(self.gradient, gradient)
+            # The first one is copied: it may be a read-only view, or belong to another leaf or the caller as well.
+            self.gradient = _own(gradient) if self.gradient is None else xp.add(self.gradient, gradient)
             return
         raw = _value(gradient)
         if self.absent:
@@ -338,6 +336,14 @@ class _Walk:
 
 def _key(origin: Origin) -> tuple[int, int]:
     return (origin.sequence, origin.index if type(origin) is Part else -1)
+
+
+def _own(gradient: Any) -> Any:
+    """A gradient in memory of its own; one with a history is never written to, and stays."""
+    if gradient.node is not None:
+        return gradient
+    raw = gradient.value
+    return Wrapping.plain(namespace(raw).asarray(raw, copy=True))
 
 
 def _value(x: Any) -> Any:

@@ -174,6 +174,27 @@ def test_a_real_input_of_a_complex_result_gets_a_real_gradient(backend, xp):
     np.testing.assert_allclose(to_numpy(x.grad), [2.0, 2.0, 3.0])
 
 
+def test_every_gradient_can_be_written_to_without_spoiling_another(backend):
+    a, b, g = leaf(backend, 3), leaf(backend, 3), backend.asarray([1.0, 2.0, 3.0])
+    operations.add(a, b).backward(g)
+    with no_grad():
+        a.grad.value[...] = backend.asarray([0.0, 0.0, 0.0])
+    np.testing.assert_array_equal(to_numpy(b.grad), [1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(to_numpy(g), [1.0, 2.0, 3.0])
+    x = leaf(backend, 3)
+    total(x).backward()
+    x.grad.value[0] = 5.0
+    np.testing.assert_array_equal(to_numpy(x.grad), [5.0, 1.0, 1.0])
+
+
+def test_integer_results_beside_others_take_no_gradient(backend):
+    kernel = Kernel("both", lambda x: (x * 2.0, operations.argsort(x)), Signature(("x",)))
+    kernel.rules = (lambda g, y, x: g[0] * 2.0,)
+    doubled, order = kernel.function(leaf(backend, 3))
+    assert doubled.requires_grad
+    assert not order.requires_grad
+
+
 def test_backward_of_a_vector_needs_a_gradient_of_its_shape(backend):
     x = leaf(backend, 3)
     with pytest.raises(ShapeError, match=r"shape \(3,\) needs a gradient of that shape"):
