@@ -187,10 +187,10 @@ def more_cases(*kernels: Any) -> Callable[[Generator], Generator]:
 @cache
 def all_kernel_cases() -> dict[str, KernelCases]:
     """The cases of every kernel that has some, by its name, those of gradients included."""
-    table = kernel_table()
     package = importlib.import_module("tests.backends.cases")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
+    table = kernel_table()  # after the cases, whose modules may bring kernels of their own
     found = {
         name: replace(each, generate=_chained(each.generate, *_MORE.get(name, ()))) for name, each in _CASES.items()
     }

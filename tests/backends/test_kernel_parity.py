@@ -14,8 +14,8 @@ from portml.backends import Backend, device_of, get_backend, kernel_table, libra
 from tests.backends.kernel_cases import DTYPES, Case, all_kernel_cases, mapped
 from tests.tolerances import assert_close
 
-KERNELS = kernel_table()
 CASES = all_kernel_cases()
+KERNELS = kernel_table()
 TESTED = sorted(KERNELS.keys() & CASES.keys())
 IN_PLACE = [name for name in TESTED if CASES[name].in_place]
 

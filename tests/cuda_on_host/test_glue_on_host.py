@@ -16,8 +16,8 @@ from tests.backends.test_kernel_parity import noting, replaced, twin_results
 from tests.cuda_on_host.library import HostLibrary
 from tests.tolerances import assert_close
 
-KERNELS = kernel_table()
 CASES = all_kernel_cases()
+KERNELS = kernel_table()
 GLUED = sorted(name for name, kernel in KERNELS.items() if "cupy" in kernel.table and name in CASES)
 IN_PLACE = [name for name in GLUED if CASES[name].in_place]
 
