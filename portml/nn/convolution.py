@@ -22,8 +22,8 @@ class Conv2d(Module):
 
     Input: (N, in_channels, H, W).  Output: (N, out_channels, H', W') with
     :math:`H' = \lfloor (H + 2p - d (k - 1) - 1) / s \rfloor + 1`.
-    Parameters: ``weight`` (out_channels, in_channels // groups, *kernel_size), ``bias`` (out_channels,), both uniform in
-    ±1/√fan_in.  [LeCun et al. 1998]
+    Parameters: ``weight`` (out_channels, in_channels // groups, *kernel_size), ``bias`` (out_channels,), both uniform
+    in ±1/√fan_in.  [LeCun et al. 1998]
 
     Parameters
     ----------

@@ -84,7 +84,8 @@ def truncated_normal(
 def orthogonal(shape: Shape, *, rng: Generator, gain: float = 1.0, dtype: str = "float32") -> Array:
     """A matrix with orthonormal rows or columns, uniformly distributed; further axes count as columns.
 
-    The Q of a QR decomposition of a normal matrix, its signs fixed by R.  [Saxe, McClelland & Ganguli 2014; Mezzadri 2007]
+    The Q of a QR decomposition of a normal matrix, its signs fixed by R.  [Saxe, McClelland & Ganguli 2014; Mezzadri
+    2007]
     """
     if len(shape) < 2:
         raise ShapeError(f"shape: an orthogonal weight needs two axes or more, got {shape}")

@@ -1,7 +1,7 @@
 """Modules: PyTorch's habits on plain attributes.
 
-A module's parameters, buffers and children are its attributes, found when asked for; there is nothing to register and no
-constructor to call first.  Subclass it, assign `Parameter`s and modules to attributes, write `forward`.
+A module's parameters, buffers and children are its attributes, found when asked for; there is nothing to register and
+no constructor to call first.  Subclass it, assign `Parameter`s and modules to attributes, write `forward`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ Self = TypeVar("Self", bound="Module")
 class Module:
     """A function with parameters.
 
-    Calling a module runs its `forward`.  Raw arrays given to it are lifted to Tensors, so that what the parameters do to
-    them is recorded; where nothing is recorded (inside `no_grad`, or with every parameter frozen) raw arrays come back.
+    Calling a module runs its `forward`.  Raw arrays given to it are lifted to Tensors, so that what the parameters do
+    to them is recorded; where nothing is recorded (inside `no_grad`, or with every parameter frozen) raw arrays come
+    back.
 
     Attributes
     ----------
@@ -40,6 +41,7 @@ class Module:
         raise ArgumentError(f"{type(self).__name__} has no forward method; define what it computes")
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """Run `forward`, lifting raw arrays as the class says."""
         if any(isinstance(given, Tensor) for given in inputs):
             return self.forward(*inputs, **options)
         if grad_enabled():
@@ -59,7 +61,7 @@ class Module:
         return (child for _, child in self.named_children())
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module and all below it, each once, with dotted names."""
+        """The module itself and all below it, each once, with dotted names."""
         seen: set[int] = set()
         for name, module in self._walk(prefix):
             if id(module) not in seen:
@@ -67,7 +69,7 @@ class Module:
                 yield name, module
 
     def modules(self) -> Iterator[Module]:
-        """This module and all below it, each once."""
+        """The module itself and all below it, each once."""
         return (module for _, module in self.named_modules())
 
     def named_parameters(self, prefix: str = "", *, remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
@@ -222,7 +224,7 @@ class Module:
         super().__setattr__(name, value)
 
     def _walk(self, prefix: str) -> Iterator[tuple[str, Module]]:
-        """This module and all below it, shared ones as often as they occur."""
+        """The module itself and all below it, shared ones as often as they occur."""
         yield prefix, self
         for name, child in self.named_children():
             yield from child._walk(_dotted(prefix, name))

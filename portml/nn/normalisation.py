@@ -62,27 +62,7 @@ class LayerNorm(Module):
 
 
 class _BatchNorm(Module):
-    r"""Normalise each channel over the batch, in training by the batch's own statistics.
-
-    .. math:: y = (x - \mu_c) / \sqrt{\sigma_c^2 + \epsilon} \cdot \gamma_c + \beta_c
-
-    Running statistics follow by :math:`r \leftarrow (1 - m) r + m s`, with the unbiased variance; they serve in
-    evaluation.  Parameters: ``weight``, ``bias``; buffers: ``running_mean``, ``running_var`` (num_features,),
-    ``num_batches_tracked`` ().  [Ioffe & Szegedy 2015]
-
-    Parameters
-    ----------
-    num_features : int
-    eps : float
-    momentum : float or None
-        m; None keeps the plain mean over all batches, whose count is read from the device at each.
-    affine : bool
-        Whether there are a scale and a shift.
-    track_running_stats : bool
-        Without, evaluation too uses the batch's own statistics.
-    backend : str or Backend, optional
-    dtype : str
-    """
+    """What batch normalisation of one or two dimensions shares; see `BatchNorm1d`."""
 
     running_mean: Array | None
     running_var: Array | None
@@ -148,14 +128,36 @@ class _BatchNorm(Module):
 
 
 class BatchNorm1d(_BatchNorm):
-    """Batch normalisation of (N, num_features) or (N, num_features, L); see the formula of `BatchNorm2d`."""
+    r"""Normalise each channel over the batch, in training by the batch's own statistics.
+
+    Input and output: (N, num_features) or (N, num_features, L).
+
+    .. math:: y = (x - \mu_c) / \sqrt{\sigma_c^2 + \epsilon} \cdot \gamma_c + \beta_c
+
+    Running statistics follow by :math:`r \leftarrow (1 - m) r + m s`, with the unbiased variance; they serve in
+    evaluation.  Parameters: ``weight``, ``bias``; buffers: ``running_mean``, ``running_var`` (num_features,),
+    ``num_batches_tracked`` ().  [Ioffe & Szegedy 2015]
+
+    Parameters
+    ----------
+    num_features : int
+    eps : float
+    momentum : float or None
+        m; None keeps the plain mean over all batches, whose count is read from the device at each.
+    affine : bool
+        Whether there are a scale and a shift.
+    track_running_stats : bool
+        Without, evaluation too uses the batch's own statistics.
+    backend : str or Backend, optional
+    dtype : str
+    """
 
     _dimensions = (2, 3)
     _expected = "(N, {0}) or (N, {0}, L)"
 
 
 class BatchNorm2d(_BatchNorm):
-    __doc__ = _BatchNorm.__doc__
+    """Batch normalisation of (N, num_features, H, W); see the formula of `BatchNorm1d`."""
 
     _dimensions = (4,)
     _expected = "(N, {0}, H, W)"

@@ -83,7 +83,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    r"""Adam with weight decay apart from the gradient: :math:`\theta` first shrinks by the factor :math:`1 - \eta\lambda`.
+    r"""Adam with weight decay apart from the gradient: :math:`\theta` first shrinks by :math:`1 - \eta\lambda`.
 
     [Loshchilov & Hutter 2019, alg. 2]
 

@@ -17,7 +17,8 @@ __all__ = ["RMSprop"]
 class RMSprop(Optimizer):
     r"""Steps divided by a running root mean square of the gradients.
 
-    .. math:: s \leftarrow \alpha s + (1 - \alpha) g^2, \quad \theta \leftarrow \theta - \eta \, g / (\sqrt{s} + \epsilon)
+    .. math::
+        s \leftarrow \alpha s + (1 - \alpha) g^2, \quad \theta \leftarrow \theta - \eta \, g / (\sqrt{s} + \epsilon)
 
     Centred, the running mean is taken off first; with momentum, steps are summed up.  [Tieleman & Hinton 2012; Graves
     2013.]  The guide's decay of 0.9 is ``alpha=0.9``.

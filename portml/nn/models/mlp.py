@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from portml.backends import Backend
 from portml.errors import ArgumentError
@@ -55,7 +56,7 @@ class MLP(Sequential):
             )
         rng = generator_for(rng, backend)
         layers: list[Module] = [Flatten()]
-        for i, (n_in, n_out) in enumerate(zip(layer_sizes, layer_sizes[1:], strict=False)):
+        for i, (n_in, n_out) in enumerate(pairwise(layer_sizes)):
             layers.append(Linear(n_in, n_out, rng=rng, dtype=dtype))
             if i < hidden:
                 layers.append(activation())
