@@ -84,6 +84,8 @@ class CupyBackend(Backend):
         A host array goes through page-locked memory, so that the copy runs behind the work that is queued already.
         """
         with self.device:
+            if isinstance(data, cupy.ndarray) and data.device != self.device:
+                data = data.copy()  # to the current device
             return super().asarray(data, dtype, copy)
 
     def empty(self, shape: int | tuple[int, ...], dtype: Any = "float32") -> Any:

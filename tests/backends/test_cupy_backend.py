@@ -83,7 +83,8 @@ class RawKernel:
 
 
 def on_gpu(data: Any, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Any:
-    return np.array(data, dtype=dtype, copy=copy).view(GpuArray)
+    made = np.array(data, dtype=dtype, copy=copy, subok=True)
+    return made if isinstance(made, GpuArray) else made.view(GpuArray)
 
 
 def stand_in() -> ModuleType:
@@ -226,6 +227,15 @@ def test_arrays_come_and_go(module: Any) -> None:
         assert isinstance(made, GpuArray)
         assert made.shape == (2, 3)
     assert set(Device.entered) == {1}
+
+
+def test_an_array_of_another_device_is_copied_to_this_one(module: Any) -> None:
+    elsewhere = on_gpu([1.0, 2.0])
+    assert elsewhere.device != module.open_backend(1).device
+    moved = module.open_backend(1).asarray(elsewhere, copy=None)
+    assert not np.shares_memory(moved, elsewhere)
+    stays = module.open_backend(0).asarray(elsewhere, copy=None)
+    assert np.shares_memory(stays, elsewhere)
 
 
 def test_a_view_writes_to_the_flat_array(module: Any) -> None:

@@ -57,7 +57,7 @@ def all_cuda_kernels() -> list[tuple[CudaKernel, str | None]]:
     kernels: dict[str, CudaKernel] = {}
     for module in load_overrides():
         for found in _kernels_in(module):
-            if kernels.setdefault(found.name, found) != found:
+            if kernels.setdefault(found.name, found) is not found:
                 raise ArgumentError(f"two CUDA kernels are named {found.name!r}, one of them in {module.__name__}")
     return [(kernel, T) for _, kernel in sorted(kernels.items()) for T in kernel.variants]
 

@@ -14,7 +14,7 @@ from portml.backends.kernel import KernelFunction
 from portml.backends.namespaces import Array
 from portml.errors import ShapeError
 
-__all__ = ["contiguous", "deliver", "destination", "elementwise", "outputs", "override"]
+__all__ = ["contiguous", "deliver", "destination", "elementwise", "outputs", "override", "store"]
 
 _SUPPORTED = {np.dtype(np.float32), np.dtype(np.float64)}
 
@@ -30,7 +30,7 @@ def override(kernel: KernelFunction) -> Callable[[Callable[..., Any]], Callable[
         @wraps(glue)
         def chosen(*arguments: Any, out: Any = None, **statics: Any) -> Any:
             if not _is_supported(arguments):
-                return _store(kernel.agnostic(*arguments, **statics), out)
+                return store(kernel.agnostic(*arguments, **statics), out)
             return glue(*arguments, **statics) if out is None else glue(*arguments, **statics, out=out)
 
         return kernel.on("cupy")(chosen)
@@ -58,6 +58,16 @@ def outputs(out: Any, count: int) -> tuple[Any, ...]:
     return tuple(out)
 
 
+def store(result: Any, out: Any) -> Any:
+    """The twin's result, copied into `out` where it is given."""
+    if isinstance(result, tuple):
+        return tuple(store(*pair) for pair in zip(result, outputs(out, len(result)), strict=True))
+    if result is not None and out is not None:
+        check_out(out, result.shape, result.dtype)
+        return deliver(result, out)
+    return result
+
+
 def _is_supported(arguments: tuple[Any, ...]) -> bool:
     """Whether there are floating-point arrays, and all of one data type that kernels are compiled for."""
     found = set(_inexact_dtypes(arguments))
@@ -70,13 +80,3 @@ def _inexact_dtypes(arguments: tuple[Any, ...]) -> Iterator[Any]:
             yield from _inexact_dtypes(argument)
         elif hasattr(argument, "dtype") and argument.dtype.kind in "fc":
             yield argument.dtype
-
-
-def _store(result: Any, out: Any) -> Any:
-    """The twin's result, copied into `out` where it is given."""
-    if isinstance(result, tuple):
-        return tuple(_store(*pair) for pair in zip(result, outputs(out, len(result)), strict=True))
-    if result is not None and out is not None:
-        check_out(out, result.shape, result.dtype)
-        return deliver(result, out)
-    return result

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from portml.backends.cuda.source import DTYPES, CudaKernel, Parameter
+from portml.backends.cuda.source import DTYPES, CudaKernel
 from portml.backends.namespaces import Array, device_of, library_of, namespace
 from portml.errors import ArgumentError, BackendUnavailableError, DtypeError, MixedBackendsError, ShapeError
 
@@ -28,7 +28,8 @@ __all__ = [
 # Enough to fill any device; kernels step over what lies beyond.
 MOST_BLOCKS = 1 << 20
 
-_REALS = {"float32": "float", "float64": "double"}
+_REALS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
+_SCALARS = frozenset({bool, int, float})
 
 
 class Launcher(Protocol):
@@ -70,10 +71,21 @@ def launch(kernel: CudaKernel, *arguments: Any, size: int | None = None, blocks:
     """
     count = _count(kernel, size, blocks)
     T = _variant(kernel, arguments)
-    prepared = [
-        _prepared(kernel, parameter, argument, T) for parameter, argument in zip(kernel.parsed, arguments, strict=True)
-    ]
-    launcher = _launcher(kernel, arguments)
+    prepared: list[Any] = []
+    first: Any = None
+    for (is_pointer, dtype), argument in zip(_forms(kernel, T), arguments, strict=True):
+        if argument is None and is_pointer:
+            prepared.append(None)
+        elif not is_pointer:
+            plain = type(argument) in _SCALARS
+            prepared.append(dtype.type(argument) if plain else _scalar(kernel, argument, dtype, len(prepared)))
+        else:
+            if type(argument) is not type(first):
+                first = _first(kernel, argument, first, len(prepared))
+            if argument.dtype != dtype or not argument.flags.c_contiguous:
+                _refuse(kernel, argument, dtype, len(prepared))
+            prepared.append(argument)
+    launcher = _launcher(kernel, first, prepared)
     if count > 0:
         launcher(kernel, T, prepared, count)
 
@@ -152,7 +164,7 @@ def launcher_registered(library: str, launcher: Launcher) -> Iterator[None]:
 def _count(kernel: CudaKernel, size: int | None, blocks: int | None) -> int:
     expected, given, other = ("blocks", blocks, size) if kernel.style == "block" else ("size", size, blocks)
     if given is None or other is not None:
-        raise ArgumentError(f"{kernel.name} is an {kernel.style} kernel: launch it with {expected}= alone")
+        raise ArgumentError(f"{kernel.name} is a kernel of style {kernel.style}: launch it with {expected}= alone")
     if given < 0:
         raise ArgumentError(f"{expected}: expected a number of at least 0 for {kernel.name}, got {given}")
     return given
@@ -166,54 +178,74 @@ def _variant(kernel: CudaKernel, arguments: tuple[Any, ...]) -> str | None:
         )
     if not kernel.types:
         return None
-    for parameter, argument in zip(kernel.parsed, arguments, strict=True):
-        if parameter.type == "T" and parameter.is_pointer and argument is not None:
-            T = _REALS.get(_dtype_name(argument))
+    for place in _typed_pointers(kernel):
+        argument = arguments[place]
+        if argument is not None:
+            T = _REALS.get(getattr(argument, "dtype", None))
             if T not in kernel.types:
-                raise DtypeError(
-                    f"{kernel.name}: {parameter.name} has dtype {argument.dtype}, expected one of "
-                    f"{', '.join(DTYPES[each] for each in kernel.types)}; convert it with astype"
-                )
+                _refuse(kernel, argument, ", ".join(DTYPES[each] for each in kernel.types), place)
             return T
     raise ArgumentError(f"{kernel.name}: no array of type T is given, so its type is unknown")
 
 
-def _prepared(kernel: CudaKernel, parameter: Parameter, argument: Any, T: str | None) -> Any:
-    dtype = _numpy_dtype(parameter.type, T)
-    if not parameter.is_pointer:
-        if not isinstance(argument, bool | int | float | np.generic):
-            raise DtypeError(
-                f"{kernel.name}: {parameter.name} is a scalar, expected a Python number, got "
-                f"{type(argument).__name__}; arrays are for pointers"
-            )
-        return dtype.type(argument)
-    if argument is None:
-        return None
-    if isinstance(argument, np.generic) or not hasattr(argument, "flags"):
-        raise DtypeError(f"{kernel.name}: {parameter.name} expected an array, got {type(argument).__name__}")
-    if argument.dtype != dtype:
+@cache
+def _typed_pointers(kernel: CudaKernel) -> tuple[int, ...]:
+    """The places of the arrays of type ``T``."""
+    return tuple(place for place, each in enumerate(kernel.parsed) if each.type == "T" and each.is_pointer)
+
+
+@cache
+def _forms(kernel: CudaKernel, T: str | None) -> tuple[tuple[bool, Any], ...]:
+    """For each parameter, whether it is a pointer, and its data type."""
+    return tuple(
+        (each.is_pointer, np.dtype(DTYPES[T if each.type == "T" and T is not None else each.type]))
+        for each in kernel.parsed
+    )
+
+
+def _scalar(kernel: CudaKernel, argument: Any, dtype: Any, place: int) -> Any:
+    """A scalar that is none of Python's: NumPy's are taken, arrays are not."""
+    if not isinstance(argument, np.generic):
         raise DtypeError(
-            f"{kernel.name}: {parameter.name} has dtype {argument.dtype}, expected {dtype}; convert it with astype"
+            f"{kernel.name}: {kernel.parsed[place].name} is a scalar, expected a Python number, got "
+            f"{type(argument).__name__}; arrays are for pointers"
         )
-    if not argument.flags.c_contiguous:
-        raise ArgumentError(
-            f"{kernel.name}: {parameter.name} of shape {argument.shape} is not C-contiguous; pass contiguous(x)"
-        )
-    return argument
+    return dtype.type(argument)
 
 
-def _launcher(kernel: CudaKernel, arguments: tuple[Any, ...]) -> Launcher:
+def _first(kernel: CudaKernel, argument: Any, first: Any, place: int) -> Any:
+    """The first array, of whose type all others must be."""
+    if isinstance(argument, np.generic) or not hasattr(argument, "flags"):
+        raise DtypeError(f"{kernel.name}: {kernel.parsed[place].name} expected an array, got {type(argument).__name__}")
+    if first is not None and library_of(argument) is not library_of(first):
+        raise MixedBackendsError(
+            f"{kernel.name}: the arguments mix {library_of(first).name} and {library_of(argument).name} arrays; "
+            "move one with portml.backends.to"
+        )
+    return argument if first is None else first
+
+
+def _refuse(kernel: CudaKernel, argument: Any, dtype: Any, place: int) -> None:
+    name = kernel.parsed[place].name
+    if not hasattr(argument, "dtype"):
+        raise DtypeError(f"{kernel.name}: {name} expected an array, got {type(argument).__name__}")
+    if argument.dtype != dtype:
+        raise DtypeError(f"{kernel.name}: {name} has dtype {argument.dtype}, expected {dtype}; convert it with astype")
+    raise ArgumentError(f"{kernel.name}: {name} of shape {argument.shape} is not C-contiguous; pass contiguous(x)")
+
+
+def _launcher(kernel: CudaKernel, first: Any, prepared: list[Any]) -> Launcher:
     """The launcher of the arrays' library, after a look that all are on one device."""
-    arrays = [argument for argument in arguments if hasattr(argument, "flags") and not isinstance(argument, np.generic)]
-    if not arrays:
+    if first is None:
         raise ArgumentError(f"{kernel.name}: expected at least one array")
-    library = library_of(arrays[0])
-    for array in arrays[1:]:
-        if library_of(array) is not library or (library.has_devices and array.device != arrays[0].device):
-            raise MixedBackendsError(
-                f"{kernel.name}: the arrays are on {library.name} {arrays[0].device} and "
-                f"{library_of(array).name} {array.device}; move one with portml.backends.to"
-            )
+    library = library_of(first)
+    if library.has_devices:
+        device = first.device
+        for argument in prepared:
+            if hasattr(argument, "device") and not isinstance(argument, np.generic) and argument.device != device:
+                raise MixedBackendsError(
+                    f"{kernel.name}: the arrays are on {device} and {argument.device}; move one with portml.backends.to"
+                )
     launcher = _LAUNCHERS.get(library.name)
     if launcher is None:
         raise BackendUnavailableError(
@@ -221,12 +253,3 @@ def _launcher(kernel: CudaKernel, arguments: tuple[Any, ...]) -> Launcher:
             "move them with portml.backends.to(x, 'cupy')"
         )
     return launcher
-
-
-@cache
-def _numpy_dtype(type_name: str, T: str | None) -> Any:
-    return np.dtype(DTYPES[T if type_name == "T" and T is not None else type_name])
-
-
-def _dtype_name(array: Any) -> str:
-    return str(getattr(array, "dtype", ""))

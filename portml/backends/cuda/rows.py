@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from portml.backends.cuda.glue import outputs, override
+from portml.backends.cuda.glue import outputs, override, store
 from portml.backends.cuda.launch import contiguous, deliver, destination, launch
 from portml.backends.cuda.source import CudaKernel
 from portml.backends.kernels import rows as twins
@@ -44,6 +44,15 @@ INDEX_ADD = CudaKernel(
 
 NO_PADDING = -1
 
+ONE_HOT = CudaKernel(
+    "one_hot",
+    "const int64* indices, int64 n_classes, T* y",
+    """
+    const int64 index = indices[i / n_classes];
+    y[i] = index < 0 || index >= n_classes ? T(NAN) : T(index == i % n_classes);
+    """,
+)
+
 
 @override(twins.embedding)
 def _embedding(indices: Array, weight: Array, *, padding_idx: int | None, out: Any = None) -> Array:
@@ -75,6 +84,17 @@ def _embedding_backward(
 def _index_add(values: Array, indices: Array, *, n: int, out: Any = None) -> Array:
     twins.refuse_unfit_rows(values, indices)
     return _added(values, indices, n, NO_PADDING, out)
+
+
+# Registered as it is: indices say nothing of the result's dtype, which decides whether there is a kernel.
+@twins.one_hot.on("cupy")
+def _one_hot(indices: Array, *, n: int, dtype: str, out: Any = None) -> Array:
+    if dtype not in ("float32", "float64"):
+        return store(twins.one_hot.agnostic(indices, n=n, dtype=dtype), out)
+    xp, numbers = namespace(indices), _numbers(indices)
+    y = destination(out, (*indices.shape, n), getattr(xp, dtype), indices)
+    launch(ONE_HOT, numbers, n, y, size=y.size)
+    return deliver(y, out)
 
 
 def _added(values: Array, indices: Array, n: int, padding: int, out: Any) -> Array:

@@ -151,9 +151,11 @@ class Parameter:
         return cls(match["type"], match["name"], pointer, is_constant=match["const"] is not None or not pointer)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CudaKernel:
     """A CUDA kernel as data; what its body may use is said at the top of this module.
+
+    Two kernels are equal if they are the same object, so that looking one up costs no comparison of texts.
 
     Parameters
     ----------
