@@ -1,8 +1,8 @@
 """Execute CUDA kernels on NumPy arrays: their sources compiled as C++ for the host.
 
-Every run is done twice, with other numbers of blocks and with threads and blocks in the opposite order, and must give
-the same bits.  Arrays are handed over as copies between guards, so that a kernel that reads or writes beyond an array,
-writes what it declared const, or depends on the order of threads is found out.
+Every run is done twice, with other numbers of blocks, with threads and blocks in the opposite order, and with other
+values around the arrays, and must give the same bits.  So a kernel that reads or writes beyond an array, writes what it
+declared const, or depends on the order of threads is found out.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ HEADER = Path(__file__).with_name("cuda_on_host.h")
 # -O1 takes half the time of -O2.  Without contraction and aliasing rules the host computes what is written.
 OPTIONS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-ffp-contract=off", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE")
 GUARD = 256
-GUARD_BYTE = 0xFF  # a NaN in every floating-point type, -1 in every integer
-INTACT = bytes([GUARD_BYTE]) * GUARD
+# What stands before and behind each array: NaN and -1 in one run, 0 in the other.
+GUARD_BYTES = (0xFF, 0x00)
 
 Variant = tuple[CudaKernel, str | None]
 
@@ -78,8 +78,8 @@ class HostLibrary:
                 continue
             if one.tobytes() != other.tobytes():
                 raise KernelFault(
-                    f"{entry}: {parameter.name} depends on the order of threads or blocks; "
-                    "is a __syncthreads() missing, or a floating-point atomic used?"
+                    f"{entry}: {parameter.name} depends on the order of threads or blocks, or on what stands around "
+                    "the arrays; is a __syncthreads() missing, a floating-point atomic used, or an index out of range?"
                 )
             if not parameter.is_constant:
                 _bytes(argument)[:] = one
@@ -88,7 +88,7 @@ class HostLibrary:
         self, kernel: CudaKernel, entry: str, arguments: list[Any], count: int, *, blocks: int, backwards: bool
     ) -> list[Any]:
         """One run on guarded copies; gives the bytes of each array afterwards, None for what is no array."""
-        guarded = GuardedCopies(entry)
+        guarded = GuardedCopies(entry, GUARD_BYTES[backwards])
         held = [guarded.passed(value) for value in (*arguments, np.int64(count))]
         pointers = (ctypes.c_void_p * len(held))(*(value.ctypes.data for value in held))
         has_barriers = kernel.style == "block"
@@ -105,8 +105,9 @@ class HostLibrary:
 class GuardedCopies:
     """Copies of the arrays of one launch, each between guards; an array given twice has one copy."""
 
-    def __init__(self, entry: str) -> None:
+    def __init__(self, entry: str, guard_byte: int) -> None:
         self.entry = entry
+        self.guard_byte = guard_byte
         self._copies: dict[tuple[int, int], np.ndarray[Any, Any]] = {}
 
     def passed(self, value: Any) -> np.ndarray[Any, Any]:
@@ -120,7 +121,7 @@ class GuardedCopies:
         if copy is None:
             if any(start < other_stop and other_start < stop for other_start, other_stop in self._copies):
                 raise KernelFault(f"{self.entry}: two arguments overlap without being the same array")
-            copy = np.full((GUARD + value.nbytes + GUARD,), GUARD_BYTE, dtype=np.uint8)
+            copy = np.full((GUARD + value.nbytes + GUARD,), self.guard_byte, dtype=np.uint8)
             _inside(copy)[:] = _bytes(value)
             self._copies[extent] = copy
         return np.asarray([copy.ctypes.data + GUARD], dtype=np.uintp)
@@ -141,7 +142,7 @@ class GuardedCopies:
             extent = _extent(argument)
             copy = self._copies[extent]
             for side, guard in (("before", copy[:GUARD]), ("behind", copy[copy.size - GUARD :])):
-                if guard.tobytes() != INTACT:
+                if np.any(guard != self.guard_byte):
                     raise KernelFault(f"{self.entry}: wrote {side} {parameter.name}")
             if extent not in written and _inside(copy).tobytes() != argument.tobytes():
                 raise KernelFault(f"{self.entry}: wrote into {parameter.name}, which it declares const")

@@ -63,11 +63,11 @@ def test_a_write_outside_an_array_is_found(cuda_on_host: HostLibrary, place: str
         launch(kernel, np.zeros((5,)), size=5)
 
 
-def test_a_read_outside_an_array_is_nan(cuda_on_host: HostLibrary) -> None:
-    kernel = CudaKernel("reads_outside", "const T* x, T* y", "y[i] = x[i + 1];")
-    y = np.zeros((5,))
-    launch(kernel, np.ones((5,)), y, size=5)
-    np.testing.assert_array_equal(y, [1, 1, 1, 1, np.nan])
+@pytest.mark.parametrize(("name", "place"), [("before", "i - 1"), ("behind", "i + 1")])
+def test_a_read_outside_an_array_is_found(cuda_on_host: HostLibrary, name: str, place: str) -> None:
+    kernel = CudaKernel(f"reads_{name}", "const T* x, T* y", f"y[i] = x[{place}];")
+    with pytest.raises(KernelFault, match="out of range"):
+        launch(kernel, np.ones((5,)), np.zeros((5,)), size=5)
 
 
 def test_a_write_into_a_constant_array_is_found(cuda_on_host: HostLibrary) -> None:
