@@ -1,0 +1,96 @@
+"""NumPy's bodies cut long arrays into blocks and write where they are told; both on every case of every kernel."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+
+from portml.backends import get_backend, kernel_table
+from portml.backends._numpy import blocks
+from tests.backends.kernel_cases import DTYPES, Case, all_kernel_cases, mapped
+from tests.tolerances import assert_close
+
+TOPICS = ("activation", "dropout", "linear", "loss", "normalisation", "optimizer")
+CASES = all_kernel_cases()
+KERNELS = kernel_table()
+
+
+def topic(name: str) -> str | None:
+    """The module of NumPy's body of a kernel."""
+    override = KERNELS[name].table.get("numpy")
+    return None if override is None else override.__module__.rpartition(".")[2]
+
+
+OVERRIDDEN = sorted(name for name in KERNELS if topic(name) in TOPICS)
+
+
+@pytest.fixture
+def tiny_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Blocks of four elements, and no array so small that it is done by a plain call."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("portml.backends._numpy."):
+            for constant, value in (("BLOCK", 4), ("SMALL", 0)):
+                if constant in vars(module):
+                    monkeypatch.setattr(module, constant, value)
+    forget()
+    yield
+    forget()
+
+
+def forget() -> None:
+    """Let go of memory that has the size of a block."""
+    blocks._scratch.blocks.clear()
+    blocks.block_of.cache_clear()
+
+
+def test_there_are_overrides_of_every_topic() -> None:
+    assert {topic(name) for name in OVERRIDDEN} == set(TOPICS)
+
+
+@pytest.mark.usefixtures("tiny_blocks")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", OVERRIDDEN)
+def test_the_size_of_the_blocks_does_not_matter(name: str, dtype: str) -> None:
+    kernel, cases, numpy = KERNELS[name], CASES[name], get_backend("numpy")
+    assert kernel.body is not None
+    for case in cases.drawn(dtype):
+        with noting(case):
+            given, again = case.on(numpy), case.on(numpy)
+            expected = kernel.body(*given.arguments, **given.statics)
+            assert_close(kernel.function(*again.arguments, **again.statics), expected, cases.tolerance)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", OVERRIDDEN)
+def test_results_are_written_into_arrays_with_gaps(name: str, dtype: str) -> None:
+    kernel, cases, numpy = KERNELS[name], CASES[name], get_backend("numpy")
+    for case in cases.drawn(dtype):
+        with noting(case):
+            given = case.on(numpy)
+            expected = kernel.function(*given.arguments, **given.statics)
+            out = mapped(with_gaps, expected)
+            kernel.function(*given.arguments, **given.statics, out=out)
+            assert_close(out, expected, cases.tolerance)
+
+
+@contextmanager
+def noting(case: Case) -> Iterator[None]:
+    """Say in which case something failed; infinities and NaN are meant, so NumPy need not warn of them."""
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    except Exception as error:
+        error.add_note(f"in the case {case}")
+        raise
+
+
+def with_gaps(array: Any) -> np.ndarray:
+    """An array of this shape of which every second number along the last axis belongs to somebody else."""
+    if array.ndim == 0:
+        return np.full((2,), 7, array.dtype)[1:].reshape(())
+    return np.full((*array.shape[:-1], 2 * array.shape[-1]), 7, array.dtype)[..., ::2]
