@@ -13,6 +13,7 @@ from portml.backends.kernels.indexing import (
     advanced_getitem,
     advanced_setitem,
     advanced_unindex,
+    basic_getitem,
     basic_setitem,
     basic_unindex,
     frame,
@@ -37,6 +38,18 @@ FEW_COLUMNS = 16
 
 LONG = 8
 """Segments of more rows than this are summed one by one, shorter ones all together, one row of each at a time."""
+
+
+@basic_getitem.on("numpy")
+def _(x: Numbers, *, key: Template) -> Numbers:
+    # A key of its own for each of many rows would fill the memory of plans; the ellipsis makes a view of an element.
+    whole = [slice(*item) if type(item) is Span else item for item in key]
+    if ... not in key:
+        whole.append(...)
+    try:
+        return x[tuple(whole)]  # type: ignore[no-any-return]
+    except (IndexError, ValueError):
+        return basic_getitem.agnostic(x, key=key)  # type: ignore[no-any-return]  # it says what is wrong
 
 
 @basic_unindex.on("numpy")
