@@ -43,7 +43,7 @@ LONG = 8
 @basic_getitem.on("numpy")
 def _(x: Numbers, *, key: Template) -> Numbers:
     # A key of its own for each of many rows would fill the memory of plans; the ellipsis makes a view of an element.
-    whole = [slice(*item) if type(item) is Span else item for item in key]
+    whole: list[Any] = [slice(*item) if type(item) is Span else item for item in key]
     if ... not in key:
         whole.append(...)
     try:

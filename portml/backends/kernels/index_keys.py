@@ -139,7 +139,9 @@ def index_plan(template: Template, shape: tuple[int, ...], masks: tuple[int | No
         If there are two ellipses, or a slice with step 0.
     """
     complete: list[Any] = []
-    indexed, lengths, rest = [], [], []
+    indexed: list[tuple[int, ...]] = []
+    lengths: list[tuple[int, ...]] = []
+    rest: list[int] = []
     place, runs, in_run = 0, 0, False
     axis = axis_of_view = 0
     taken = iter(masks)
