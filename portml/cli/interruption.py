@@ -30,7 +30,8 @@ class Interruption(Callback):
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._handle)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # who started this process wants it so
+                self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *error: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,12 +25,14 @@ def run(arguments: argparse.Namespace) -> int:
     require("train", "rich", "matplotlib")
     chosen = {name: getattr(arguments, name) for name in SETTINGS if getattr(arguments, name) is not None}
     said: TextIO | None = None if arguments.quiet else sys.stderr if arguments.json else sys.stdout
-    with ExitStack() as open_now:
-        interruption = open_now.enter_context(Interruption())
+    with ExitStack() as entered:
+        interruption = entered.enter_context(Interruption())
         callbacks: list[Callback] = [interruption]
+        trained = _opened(arguments, chosen)
         if said is not None:
-            callbacks.append(open_now.enter_context(open_progress(said)))
-        trained = _train(arguments, chosen, callbacks)
+            callbacks.append(entered.enter_context(open_progress(said)))
+        with suppress(KeyboardInterrupt):  # told below, as a stop is
+            trained.train(callbacks=callbacks, **_moved(arguments))
     if not trained.finished:
         print(_how_to_resume(trained), file=sys.stderr)
         return interruption.exit_status
@@ -42,19 +44,18 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _train(arguments: argparse.Namespace, chosen: dict[str, Any], callbacks: list[Callback]) -> Run:
+def _opened(arguments: argparse.Namespace, chosen: dict[str, Any]) -> Run:
     if arguments.resume is not None:
-        return Run.resume(
-            arguments.resume,
-            backend=arguments.backend,
-            data=arguments.data,
-            data_dir=arguments.data_dir,
-            callbacks=callbacks,
-        )
-    recipe = Recipe.of(
-        arguments.data, data_dir=arguments.data_dir, backend=arguments.backend, kernels=arguments.kernels, **chosen
-    )
-    return Run.start(recipe, arguments.out, callbacks=callbacks)
+        return Run(arguments.resume)
+    places = {"data_dir": arguments.data_dir, "backend": arguments.backend, "kernels": arguments.kernels}
+    return Run.create(Recipe.of(arguments.data, **places, **chosen), arguments.out)
+
+
+def _moved(arguments: argparse.Namespace) -> dict[str, str | None]:
+    """Where a run that is resumed goes on, if elsewhere than before; a new one has just been made there."""
+    if arguments.resume is None:
+        return {}
+    return {"backend": arguments.backend, "data": arguments.data, "data_dir": arguments.data_dir}
 
 
 def _draw(trained: Run) -> None:

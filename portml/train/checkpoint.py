@@ -24,7 +24,7 @@ from portml.train.means import RunningMeans
 
 __all__ = ["Progress"]
 
-_FORMAT = 1
+_FORMAT = "checkpoint 1"
 
 
 @dataclass
@@ -74,7 +74,7 @@ class Progress:
             "generators": {name: generator.state() for name, generator in self._generators()},
             "loader": self.loader.state_dict(),
             "history": self.history.rows,
-            "samples": self.means.samples,
+            "means": {"samples": self.means.samples, "names": list(self.means.sums)},
         }
         return write_arrays(path, arrays, metadata)
 
@@ -89,7 +89,7 @@ class Progress:
         arrays, saved = read_arrays(path)
         if not isinstance(saved, dict) or saved.get("format") != _FORMAT:
             raise CheckpointError(
-                f"{path}: expected a checkpoint of a training run in format {_FORMAT}, got another safetensors file"
+                f"{path}: expected a checkpoint of a training run ({_FORMAT}), got another safetensors file"
             )
         try:
             self._restore(arrays, saved, backend)
@@ -112,7 +112,9 @@ class Progress:
             self.schedule.load_state_dict(saved["schedule"])
         for name, generator in self._generators():
             generator.set_state(saved["generators"][name])
-        self.means.restore(int(saved["samples"]), sums, backend)
+        # A file keeps its tensors in an order of its own; the history has its columns in that of the names.
+        means = saved["means"]
+        self.means.restore(int(means["samples"]), {name: sums[name] for name in means["names"]}, backend)
         self.history.rows[:] = rows
 
     def _check(self, saved: dict[str, Any]) -> None:

@@ -70,10 +70,11 @@ def predict(model: Module, inputs: Any, *, batch_size: int = 256) -> Array:
         inputs = backend.asarray(inputs)
     if len(inputs.shape) == 0 or inputs.shape[0] == 0:
         raise DataError(f"inputs: expected at least one sample, (n_samples, ...), got shape {tuple(inputs.shape)}")
+    n_samples = inputs.shape[0]
     outputs = []
     with _evaluating(model):
-        for start in range(0, inputs.shape[0], batch_size):
-            outputs.append(model(backend.asarray(inputs[start : start + batch_size, ...])))
+        for start in range(0, n_samples, batch_size):
+            outputs.append(model(backend.asarray(inputs[start : min(start + batch_size, n_samples), ...])))
     return namespace(*outputs).concat(outputs, axis=0)
 
 

@@ -104,7 +104,7 @@ def write_arrays(path: str | Path, arrays: Mapping[str, Array], metadata: Any) -
 
     # safetensors writes the memory of an array that is not contiguous as it lies (safetensors#825).
     host = {name: _contiguous(array) for name, array in arrays.items()}
-    return write_bytes(path, save(host, {_METADATA: json.dumps(metadata)}))
+    return write_bytes(path, save(host, {_METADATA: json.dumps(metadata, default=_number)}))
 
 
 def read_arrays(path: str | Path) -> tuple[dict[str, Any], Any]:
@@ -142,6 +142,13 @@ def _write_through(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _number(value: Any) -> Any:
+    """What JSON does not know, such as a NumPy number given as a learning rate, as a number of Python."""
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
 def _contiguous(array: Array) -> Any:

@@ -51,7 +51,10 @@ class History:
         """
         try:
             with open(path, newline="", encoding="utf-8") as file:
-                return cls([_numbers(row) for row in csv.DictReader(file, strict=True)])
+                reader = csv.DictReader(file, strict=True)
+                if "epoch" not in (reader.fieldnames or ()):
+                    raise ValueError("it has no column 'epoch'")
+                return cls([_numbers(row) for row in reader])
         except (OSError, ValueError, TypeError, csv.Error) as error:
             raise CheckpointError(
                 f"{path}: expected a history written by portml, it cannot be read: {error}"
@@ -65,7 +68,7 @@ class History:
     def to_csv(self, path: str | Path) -> Path:
         """Write the rows as a CSV file, atomically."""
         text = io.StringIO()
-        writer: Any = csv.DictWriter(text, self.columns, lineterminator="\n")
+        writer: Any = csv.DictWriter(text, self.columns or ["epoch"], lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         return write_text(path, text.getvalue())

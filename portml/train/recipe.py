@@ -56,7 +56,7 @@ class Recipe:
     backend : str or None
         None takes ``$PORTML_BACKEND``, or NumPy.
     kernels : {"fused", "agnostic"} or None
-        None leaves them as they are.
+        Which bodies run while a `Run` trains; None leaves that as it is.
 
     Raises
     ------
@@ -95,6 +95,8 @@ class Recipe:
             _check_number(name, getattr(self, name))
         for name in ("validation_fraction", "label_smoothing", "scale"):
             _check_number(name, getattr(self, name), below=1)
+        if self.kernels not in (None, "fused", "agnostic"):
+            raise ArgumentError(f"kernels: expected 'fused' or 'agnostic', got {self.kernels!r}")
         if self.image_shape is not None:
             object.__setattr__(self, "image_shape", tuple(self.image_shape))
 
@@ -198,7 +200,7 @@ class Recipe:
 
     def _generators(self) -> list[Generator]:
         """Streams for the weights, the order and the changes: independent, the same at every call."""
-        return Generator(self.seed, get_backend(self.backend, kernels=self.kernels)).split(3)
+        return Generator(self.seed, get_backend(self.backend)).split(3)
 
 
 class ModelChoice(NamedTuple):

@@ -21,9 +21,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from portml.backends import Array, Backend, get_backend, to_numpy
+from portml.backends import Array, Backend, get_backend, kernels_switched, to_numpy
 from portml.data import DATASETS, ArrayDataset, ClassificationData
-from portml.errors import ArgumentError, CheckpointError, DataError, PortmlError, ShapeError, WriteError
+from portml.errors import ArgumentError, CheckpointError, DataError, ShapeError, WriteError
 from portml.nn import Module
 from portml.nn.functional import softmax
 from portml.train.callbacks import Callback
@@ -42,9 +42,12 @@ _CHECKPOINT_EVERY = 500
 
 
 class Run:
-    """A training run and its folder; opens one that is there.
+    """A training run in its folder; opens one that is there.
 
-    `Run.start` trains by a `Recipe` and leaves a folder, `Run.resume` goes on in one.
+    `Run.create` makes the folder for a `Recipe`, and `train` trains or, after a stop or a kill, goes on:
+
+    >>> run = Run.create(Recipe.of("digits")).train()  # doctest: +SKIP
+    >>> run = Run("runs/digits-lenet5-seed0").train()  # doctest: +SKIP
 
     Parameters
     ----------
@@ -55,6 +58,7 @@ class Run:
     folder : Path
     record : dict
         What ``run.json`` holds.
+    recipe : Recipe
 
     Raises
     ------
@@ -69,23 +73,18 @@ class Run:
             raise CheckpointError(f"run: expected the folder of a training run, got {self.folder}, but {there}")
         self.record: dict[str, Any] = read_json(self.folder / "run.json")
         self.recipe = _recipe_of(self.record, self.folder)
+        self._prepared: _Prepared | None = None
 
     @classmethod
-    def start(cls, recipe: Recipe, folder: str | Path | None = None, *, callbacks: Sequence[Callback] = ()) -> Self:
-        """Train by a recipe.
+    def create(cls, recipe: Recipe, folder: str | Path | None = None) -> Self:
+        """Load the data, build the model, and make the folder.
 
         Parameters
         ----------
         recipe : Recipe
         folder : path, optional
-            For the run; made new, or empty.  None takes ``runs/<data>-<model>-seed<seed>``, with a number behind it
-            where that is taken.
-        callbacks : sequence of Callback
-
-        Returns
-        -------
-        Run
-            Finished, unless a callback stopped the training (`finished` says so).
+            Made new, or empty.  None takes ``runs/<data>-<model>-seed<seed>``, with a number behind it where that is
+            taken.
 
         Raises
         ------
@@ -93,76 +92,70 @@ class Run:
             If there is something in the folder already.
         DataError, MissingDependencyError, BackendUnavailableError
             If the data or the backend cannot be had; no folder is made then.
+        WriteError
+            If the folder or its record cannot be written.
+        """
+        if folder is not None:
+            _refuse_used(Path(folder))
+        prepared = _Prepared(recipe)
+        record = {
+            "format": _FORMAT,
+            "status": "created",
+            "settings": prepared.recipe.to_dict(),
+            "data": prepared.describe_data(),
+            "model": prepared.describe_model(),
+            "versions": versions(),
+            "backend": prepared.describe_backend(),
+            "times": {"started": _now(), "seconds": 0.0, "processor_seconds": 0.0},
+            "epochs_done": 0,
+        }
+        chosen = _make_folder(recipe) if folder is None else Path(folder)
+        write_json(chosen / "run.json", record)
+        run = cls(chosen)
+        run._prepared = prepared
+        return run
+
+    def train(
+        self,
+        *,
+        callbacks: Sequence[Callback] = (),
+        backend: str | None = None,
+        data: str | None = None,
+        data_dir: str | None = None,
+    ) -> Self:
+        """Train to the end that the recipe sets, from the checkpoint if there is one; a finished run stays as it is.
+
+        On one machine and backend the weights and the history at the end are the same, bit for bit, however often the
+        run was stopped or killed.
+
+        Parameters
+        ----------
+        callbacks : sequence of Callback
+            If one stops the training the run can go on later; `finished` tells.
+        backend, data, data_dir : str, optional
+            Where to go on, and where the same data are now, if elsewhere than before.
+
+        Raises
+        ------
+        CheckpointError
+            If the checkpoint is damaged.
+        DataError
+            If the data are no longer those the run began with.
         DivergenceError
             If the loss becomes NaN or infinite.
         WriteError
             If a file cannot be written; those that are there are whole.
         """
-        if folder is not None:
-            _refuse_used(Path(folder))
-        prepared = _Prepared(recipe)
-        chosen = _make_folder(recipe) if folder is None else Path(folder)
-        record = {
-            "format": _FORMAT,
-            "status": "running",
-            "settings": prepared.recipe.to_dict(),
-            "data": prepared.describe_data(),
-            "model": prepared.describe_model(),
-            "versions": versions(),
-            "backend": describe_backend(prepared.backend),
-            "times": {"started": _now(), "seconds": 0.0, "processor_seconds": 0.0, "resumed": 0},
-        }
-        write_json(chosen / "run.json", record)
-        run = cls(chosen)
-        run._train(prepared, callbacks)
-        return run
-
-    @classmethod
-    def resume(
-        cls,
-        folder: str | Path,
-        *,
-        backend: str | None = None,
-        data: str | None = None,
-        data_dir: str | None = None,
-        callbacks: Sequence[Callback] = (),
-    ) -> Self:
-        """Go on with a run that was stopped or killed, to the end its recipe sets.
-
-        On the same machine and backend the weights and the history equal those of a run that was never stopped, bit for
-        bit.  A finished run is left as it is.
-
-        Parameters
-        ----------
-        folder : path
-        backend, data, data_dir : str, optional
-            Where to go on, and where the same data are now, if elsewhere than before.
-        callbacks : sequence of Callback
-
-        Raises
-        ------
-        CheckpointError
-            If there is no run in the folder, or its checkpoint is damaged.
-        DataError
-            If the data are no longer those the run began with.
-        """
-        run = cls(folder)
-        if run.finished:
-            return run
-        remove_partial_files(run.folder)
+        if self.finished:
+            return self
         moved = {"backend": backend, "data": data, "data_dir": data_dir}
-        prepared = _Prepared(run.recipe.changed({name: value for name, value in moved.items() if value is not None}))
-        if prepared.describe_data()["sha256"] != run.record["data"].get("sha256"):
-            raise DataError(
-                f"data: {prepared.recipe.data} is not what the run {run.folder} began with; "
-                "go on with the same data, or start a new run"
-            )
-        run.record |= {"status": "running", "settings": prepared.recipe.to_dict(), "versions": versions()}
-        run.record |= {"backend": describe_backend(prepared.backend)}
-        run.record["times"]["resumed"] += 1
-        run._write_record()
-        run._train(prepared, callbacks)
-        return run
+        given = {name: value for name, value in moved.items() if value is not None}
+        prepared = self._prepared if self._prepared and not given else self._prepare(given)
+        self._prepared = None
+        remove_partial_files(self.folder)
+        with kernels_switched(prepared.kernels, prepared.backend.name):
+            self._train(prepared, callbacks)
+        return self
 
     @property
     def finished(self) -> bool:
@@ -210,12 +203,12 @@ class Run:
         path = self.folder / "model.safetensors"
         if not path.is_file() and not self.finished:
             raise CheckpointError(
-                f"run: {self.folder} is not finished ({self.record.get('status')}), so it has no model yet; "
-                f"go on with `portml train --resume {self.folder}`"
+                f"run: {self.folder} is {self.record.get('status')} and has no model yet; "
+                f"go on with it first: portml train --resume {self.folder}"
             )
         state, _ = read_arrays(path)
-        recipe = replace(self.recipe, backend=backend.name if isinstance(backend, Backend) else backend)
-        recipe = self.recipe if backend is None else recipe
+        place = get_backend(self.recipe.backend if backend is None else backend)
+        recipe = self.recipe.changed({"backend": place.name})
         model = recipe.build_model(self.input_shape, len(self.class_names))
         try:
             model.load_state_dict(state)
@@ -265,30 +258,47 @@ class Run:
             )
         return softmax(predict(model or self.load_model(), inputs), axis=1)
 
+    def _prepare(self, moved: Mapping[str, Any]) -> _Prepared:
+        """Load the data and build the model again, and note where the run goes on."""
+        prepared = _Prepared(self.recipe.changed(moved))
+        if prepared.describe_data()["sha256"] != self.record["data"].get("sha256"):
+            raise DataError(
+                f"data: {prepared.recipe.data} is not what the run {self.folder} began with; "
+                "go on with the same data, or start a new run"
+            )
+        self.recipe = prepared.recipe
+        self.record |= {
+            "settings": prepared.recipe.to_dict(),
+            "versions": versions(),
+            "backend": prepared.describe_backend(),
+        }
+        return prepared
+
     def _train(self, prepared: _Prepared, callbacks: Sequence[Callback]) -> None:
         """Train to the end or the next stop, and write down how it went."""
         watch = _Watch(self.record["times"])
+        trainer = prepared.recipe.build_trainer(prepared.model, callbacks=callbacks)
         try:
-            trainer = prepared.trainer(callbacks)
+            self._close("running", watch)
             trainer.fit(
                 prepared.data.train,
-                **prepared.fit_options(),
+                **prepared.recipe.fit_options(),
+                validation=prepared.data.validation,
                 checkpoint=self.checkpoint,
                 checkpoint_every=_CHECKPOINT_EVERY,
                 resume=self.checkpoint.exists(),
             )
             self.record["epochs_done"] = len(trainer.history)
             trainer.history.to_csv(self.folder / "history.csv")
-            if trainer.stopping and len(trainer.history) < prepared.recipe.epochs:
+            if len(trainer.history) < prepared.recipe.epochs:
                 self._close("interrupted", watch)
-                return
-            self._finish(prepared, trainer, watch)
+            else:
+                self._finish(prepared, trainer, watch)
         except BaseException as error:
             # What went wrong is worth more than what goes wrong in writing it down.
             with contextlib.suppress(WriteError):
-                failed = isinstance(error, PortmlError)
-                self.record |= {"error": str(error)} if failed else {}
-                self._close("failed" if failed else "interrupted", watch)
+                self.record |= {"epochs_done": len(trainer.history), "error": str(error) or type(error).__name__}
+                self._close("failed" if isinstance(error, Exception) else "interrupted", watch)
             raise
 
     def _finish(self, prepared: _Prepared, trainer: Trainer, watch: _Watch) -> None:
@@ -297,37 +307,32 @@ class Run:
             part = prepared.data.parts().get(role)
             if part is not None:
                 self.record |= {f"{role}_{name}": value for name, value in trainer.evaluate(part).items()}
-        description = {"format": _FORMAT, **self.record["model"], "class_names": list(self.class_names)}
+        description = {"format": "model 1", **self.record["model"], "class_names": list(self.class_names)}
         write_arrays(self.folder / "model.safetensors", trainer.model.state_dict(), description)
-        self.record.pop("error", None)
+        self.record.pop("error", None)  # of an attempt before
         self._close("finished", watch)
         self.checkpoint.unlink(missing_ok=True)
 
     def _close(self, status: str, watch: _Watch) -> None:
         self.record |= {"status": status, "times": watch.read()}
-        self._write_record()
-
-    def _write_record(self) -> None:
         write_json(self.folder / "run.json", self.record)
 
 
 class _Prepared:
-    """What a recipe becomes: data, model and trainer on a backend."""
+    """What a recipe becomes on a backend, with what it leaves open filled in."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self.backend = get_backend(recipe.backend, kernels=recipe.kernels)
+        self.backend = get_backend(recipe.backend)
+        self.kernels = recipe.kernels or self.backend.kernels
         # A path is found again from any folder.
         data = recipe.data if recipe.data in DATASETS else str(Path(recipe.data).resolve())
-        self.recipe = replace(recipe, data=data, backend=self.backend.name, kernels=self.backend.kernels)
+        self.recipe = replace(recipe, data=data, backend=self.backend.name, kernels=self.kernels)
         self.host_data = self.recipe.load_data()
         self.data = _beside_model(self.host_data, self.backend)
         self.model = self.recipe.build_model(self.host_data.input_shape, self.host_data.n_classes)
 
-    def trainer(self, callbacks: Sequence[Callback]) -> Trainer:
-        return self.recipe.build_trainer(self.model, callbacks=callbacks)
-
-    def fit_options(self) -> dict[str, Any]:
-        return {**self.recipe.fit_options(), "validation": self.data.validation}
+    def describe_backend(self) -> dict[str, Any]:
+        return {**describe_backend(self.backend), "kernels": self.kernels}
 
     def describe_data(self) -> dict[str, Any]:
         return {**self.host_data.summary(), "sha256": _fingerprint(self.host_data)}
@@ -363,7 +368,7 @@ def _recipe_of(record: Any, folder: Path) -> Recipe:
     try:
         if record["format"] != _FORMAT:
             raise CheckpointError(f"run: {folder}/run.json has format {record['format']!r}, expected {_FORMAT}")
-        record["data"]["input_shape"], record["data"]["class_names"], record["times"]["resumed"]
+        record["data"]["input_shape"], record["data"]["class_names"], record["times"]["processor_seconds"]
         return Recipe.from_dict(record["settings"])
     except (KeyError, TypeError, ArgumentError) as error:
         raise CheckpointError(f"run: {folder}/run.json is no record of a training run ({error})") from error
