@@ -80,16 +80,22 @@ def test_two_backends_agree(parity: tuple[Backend, Backend], name: str, dtype: s
             assert_close(one, other, CASES[name].tolerance, same_backend=False)
 
 
+def agnostic(name: str, case: Case) -> Any:
+    """What the twin gives."""
+    body = KERNELS[name].body
+    assert body is not None
+    with np.errstate(all="ignore"):
+        return body(*case.arguments, **case.statics)
+
+
 @cache
 def twin_results(name: str, dtype: str) -> list[tuple[Case, Any]]:
     """The cases of a kernel, and what its twin gives for each on NumPy; not to be written to."""
-    body, numpy = KERNELS[name].body, get_backend("numpy")
-    assert body is not None
+    numpy = get_backend("numpy")
     results = []
     for case in CASES[name].drawn(dtype):
         with noting(case):
-            given = case.on(numpy)
-            results.append((case, body(*given.arguments, **given.statics)))
+            results.append((case, agnostic(name, case.on(numpy))))
     return results
 
 
