@@ -67,13 +67,13 @@ def test_the_size_of_the_blocks_does_not_matter(name: str, dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", OVERRIDDEN)
-def test_results_are_written_into_arrays_with_gaps(name: str, dtype: str) -> None:
+def test_results_are_written_into_scattered_arrays(name: str, dtype: str) -> None:
     kernel, cases, numpy = KERNELS[name], CASES[name], get_backend("numpy")
     for case in cases.drawn(dtype):
         with noting(case):
             given = case.on(numpy)
             expected = kernel.function(*given.arguments, **given.statics)
-            out = mapped(with_gaps, expected)
+            out = mapped(scattered, expected)
             kernel.function(*given.arguments, **given.statics, out=out)
             assert_close(out, expected, cases.tolerance)
 
@@ -89,8 +89,8 @@ def noting(case: Case) -> Iterator[None]:
         raise
 
 
-def with_gaps(array: Any) -> np.ndarray:
-    """An array of this shape of which every second number along the last axis belongs to somebody else."""
+def scattered(array: Any) -> np.ndarray:
+    """An array of this shape with axes in reverse order and gaps between elements: it has no flat view."""
     if array.ndim == 0:
-        return np.full((2,), 7, array.dtype)[1:].reshape(())
-    return np.full((*array.shape[:-1], 2 * array.shape[-1]), 7, array.dtype)[..., ::2]
+        return np.full((), 7, array.dtype)
+    return np.full((2 * array.shape[-1], *array.shape[-2::-1]), 7, array.dtype)[::2].T

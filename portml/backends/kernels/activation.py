@@ -163,7 +163,7 @@ def softmax_backward(g: Array, y: Array, x: Array, *, needs: Needs, axis: int) -
 
 @kernel
 def log_softmax(x: Array, *, axis: int = -1) -> Array:
-    """Log-softmax: y = x - log sum exp x along `axis`, exact where the probability itself would round to 0 or 1."""
+    """Log-softmax: y = x - log sum exp x along `axis`, with digits where the probability itself is 0."""
     xp = namespace(x)
     below = _below_maximum(x, axis)
     return below - xp.log(xp.sum(xp.exp(below), axis=axis, keepdims=True))
