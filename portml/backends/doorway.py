@@ -67,6 +67,14 @@ class Call:
             *rest, observer = self._waiting
             self._waiting = tuple(rest)
             return observer(self)
+        # What an implementation calls inside is its own affair: a recording holds the outer call.
+        token = observers.set(())
+        try:
+            return self._run()
+        finally:
+            observers.reset(token)
+
+    def _run(self) -> Any:
         if self.out is None:
             return self.implementation(*self.arguments, **self.statics)
         if self.kernel.writes_out(self.implementation):

@@ -9,6 +9,7 @@ import numpy as np
 from portml.autograd import Tensor
 from portml.backends import observe, operations
 from portml.backends.kernels.activation import relu
+from portml.backends.kernels.convolution import convolution
 from portml.backends.kernels.linear import linear
 
 
@@ -53,6 +54,15 @@ def test_the_innermost_observer_comes_first_and_both_see_the_call():
 def test_an_observer_may_stand_in_for_the_result():
     with observe(lambda call: "mine"):
         assert relu(np.ones(2)) == "mine"
+
+
+def test_kernels_that_an_implementation_calls_are_not_seen(backend):
+    seen = []
+    x, w = backend.asarray(np.ones((1, 1, 4, 4))), backend.asarray(np.ones((1, 1, 3, 3)))
+    with observe(names_seen(seen)):
+        convolution(x, w, None, stride=(1, 1), padding=((1, 1), (1, 1)), dilation=(1, 1), groups=1)
+        relu(x)
+    assert seen == ["convolution", "relu"]
 
 
 def test_forward_and_backward_of_tensors_pass_the_doorway(backend):
