@@ -1,8 +1,8 @@
 """The one doorway: every kernel and every operation of the standard passes here when somebody watches.
 
-Recording a step for replay, profiling, looking for the operation that made a NaN, counting flops: each is an *observer*.
-Without an observer a call costs one look at a context variable.  Observers are context variables, so that what one
-thread watches never leaks into another.
+Recording a step for replay, profiling, looking for the operation that made a NaN, counting flops: each is an
+*observer*.  Without an observer a call costs one look at a context variable.  Observers are context variables, so that
+what one thread watches never leaks into another.
 """
 
 from __future__ import annotations
