@@ -166,10 +166,10 @@ def _(
     safe = labels if counts is None else labels * counts
     weights = _label_weights(logits, safe, class_weight, counts)
     losses = log_total - _picked(below, safe, axis)
-    if weights is not None:
-        losses = losses * weights
     if counts is not None:
         losses = np.where(counts, losses, logits.dtype.type(0))
+    if weights is not None:
+        losses = losses * weights
     if label_smoothing:
         every = below if class_weight is None else below * _along_classes(class_weight.astype(logits.dtype), logits)
         scale = logits.shape[axis] if class_weight is None else class_weight.sum()
