@@ -9,6 +9,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
+
 from portml.cli.arguments import SETTINGS
 from portml.cli.extras import require
 from portml.cli.interruption import Interruption
@@ -31,7 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
         trained = _opened(arguments, chosen)
         if said is not None:
             callbacks.append(entered.enter_context(open_progress(said)))
-        with suppress(KeyboardInterrupt):  # told below, as a stop is
+        # An interrupt is told below, as a stop is; and of numbers that overflow the loss tells, in one line.
+        with suppress(KeyboardInterrupt), np.errstate(all="ignore"):
             trained.train(callbacks=callbacks, **_moved(arguments))
     if not trained.finished:
         print(_how_to_resume(trained), file=sys.stderr)
