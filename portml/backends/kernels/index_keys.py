@@ -7,6 +7,7 @@ in it, which go as arrays so that a recording sees them.  For an array of a give
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from functools import lru_cache
 from numbers import Integral
@@ -14,7 +15,7 @@ from types import EllipsisType
 from typing import Any, NamedTuple, TypeAlias
 
 from portml.backends.namespaces import Array, dtype_kind
-from portml.errors import ArgumentError, RangeError, ShapeError
+from portml.errors import ArgumentError, RangeError
 
 __all__ = ["ARRAY", "IndexPlan", "Span", "Template", "index_plan", "mask_axes", "split_key"]
 
@@ -133,7 +134,7 @@ def index_plan(template: Template, shape: tuple[int, ...], masks: tuple[int | No
     ------
     RangeError
         If an integer lies outside its axis.
-    ShapeError
+    RangeError
         If the key has more indices than `shape` has axes.
     ArgumentError
         If there are two ellipses, or a slice with step 0.
@@ -183,7 +184,7 @@ def _without_ellipsis(template: Template, shape: tuple[int, ...], masks: tuple[i
     used = sum(item is not None and item is not Ellipsis for item in template)
     used += sum(mask - 1 for mask in masks if mask is not None)
     if used > len(shape):
-        raise ShapeError(f"key: {used} indices for an array of shape {shape}, which takes at most {len(shape)}")
+        raise RangeError(f"key: {used} indices for an array of shape {shape}, which takes at most {len(shape)}")
     whole = [Span(None, None, None)] * (len(shape) - used)
     position = ellipses[0] if ellipses else len(template)
     return [*template[:position], *whole, *template[position + 1 :]]
@@ -211,8 +212,9 @@ def _span_within(span: Span, length: int) -> tuple[Span, int]:
 
 
 def _bound(bound: Any) -> int | None:
-    if bound is None or isinstance(bound, int):
-        return bound
-    if isinstance(bound, Integral):
-        return int(bound)
-    raise ArgumentError(f"key: a bound of a slice is an integer or None, got {type(bound).__name__}")
+    if bound is None:
+        return None
+    try:
+        return operator.index(bound)
+    except TypeError as error:
+        raise ArgumentError(f"key: a bound of a slice is an integer or None, got {type(bound).__name__}") from error

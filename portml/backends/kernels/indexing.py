@@ -25,7 +25,7 @@ from portml.backends.kernels.rows import (
     within,
 )
 from portml.backends.namespaces import NUMPY, Array, device_of, dtype_kind, is_tensor, library_of, namespace
-from portml.errors import ShapeError
+from portml.errors import RangeError, ShapeError
 
 __all__ = [
     "ARRAY",
@@ -346,7 +346,7 @@ def _positions(plan: IndexPlan, indices: list[Array], count: int | None = None) 
 def _positions_of_mask(mask: Array, lengths: tuple[int, ...], count: int | None) -> tuple[Array, Array | None]:
     """Where a mask is true, in row-major order."""
     if tuple(mask.shape) != tuple(lengths):
-        raise ShapeError(f"key: a mask of shape {tuple(mask.shape)} indexes axes of lengths {tuple(lengths)}")
+        raise RangeError(f"key: a mask of shape {tuple(mask.shape)} indexes axes of lengths {tuple(lengths)}")
     xp = namespace(mask)
     raw = mask.value if is_tensor(mask) else mask
     if count is None or library_of(raw) is NUMPY:

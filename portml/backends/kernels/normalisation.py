@@ -305,6 +305,9 @@ def _standardised(x: Array, axes: Axes, eps: float) -> tuple[Array, Array, Array
     """What x̂, 1 / sqrt(var + eps), mean and var are; the statistics keep the summed axes with length 1."""
     mean = _mean(x, axes)
     centred = x - mean
+    # What rounding left of a large mean is found and taken away in a second step.
+    rest = _mean(centred, axes)
+    mean, centred = mean + rest, centred - rest
     var = _mean(centred * centred, axes)
     inverse_std = 1 / namespace(x).sqrt(var + eps)
     return centred * inverse_std, inverse_std, mean, var
