@@ -9,8 +9,8 @@ import pytest
 
 from portml.backends import kernel_table
 from portml.backends.cuda import convolution, rows
+from portml.backends.cuda.class_loss import LABEL_WEIGHTS, NLL_LOSS
 from portml.backends.cuda.launch import launch
-from portml.backends.cuda.loss import LABEL_WEIGHTS, NLL_LOSS
 from portml.backends.kernels import loss
 from portml.errors import DtypeError, RangeError, ShapeError
 from tests.cuda_on_host.library import HostLibrary

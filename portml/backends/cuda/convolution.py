@@ -156,11 +156,7 @@ def _convolution_backward(
     else:
         dx, dweight = _gradients(g, x, weight, geometry, needs, to_dx)
         dbias = channel_sums(g) if needs[2] and bias is not None else None
-    return (
-        None if dx is None else deliver(dx, to_dx),
-        None if dweight is None else deliver(dweight, to_dweight),
-        None if dbias is None else deliver(dbias, to_dbias),
-    )
+    return deliver(dx, to_dx), deliver(dweight, to_dweight), deliver(dbias, to_dbias)
 
 
 def _gradients(

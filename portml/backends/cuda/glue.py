@@ -64,8 +64,7 @@ def store(result: Any, out: Any) -> Any:
         return tuple(store(*pair) for pair in zip(result, outputs(out, len(result)), strict=True))
     if result is not None and out is not None:
         check_out(out, result.shape, result.dtype)
-        return deliver(result, out)
-    return result
+    return deliver(result, out)
 
 
 def _is_supported(arguments: tuple[Any, ...]) -> bool:

@@ -120,9 +120,9 @@ def destination(out: Array | None, shape: tuple[int, ...], dtype: Any, like: Arr
     return namespace(like).empty(shape, dtype=dtype, device=device_of(like))
 
 
-def deliver(result: Array, out: Array | None) -> Array:
-    """`result`, copied into `out` if that is another array."""
-    if out is None or out is result:
+def deliver(result: Array | None, out: Array | None) -> Array:
+    """`result`, copied into `out` if that is another array; a result that is None stays None."""
+    if out is None or out is result or result is None:
         return result
     out[...] = result
     return out

@@ -132,7 +132,7 @@ def _layer_norm_backward(
     to_dx, to_dweight, to_dbias = outputs(out, 3)
     if not _is_trailing(x, weight, bias, axes):
         results = twins.layer_norm_backward.agnostic(g, saved, x, weight, bias, needs=needs, axes=axes, eps=eps)
-        return _delivered(results, (to_dx, to_dweight, to_dbias))
+        return tuple(map(deliver, results, (to_dx, to_dweight, to_dbias)))
     g, normalised, inverse = contiguous(g), contiguous(saved[0]), contiguous(saved[1])
     lines, dx = _trailing(x, axes), None
     if needs[0]:
@@ -141,7 +141,7 @@ def _layer_norm_backward(
     dweight, dbias = _layer_norm_parameters(
         g, normalised, lines, weight if needs[1] else None, bias if needs[2] else None
     )
-    return _delivered((dx, dweight, dbias), (to_dx, to_dweight, to_dbias))
+    return deliver(dx, to_dx), deliver(dweight, to_dweight), deliver(dbias, to_dbias)
 
 
 def _layer_norm_parameters(
@@ -358,7 +358,7 @@ def _batch_norm_train_backward(
     results = _wanted(wanted, shapes, to, g_y)
     arrays = (g_y, g_mean, g_var, *map(contiguous, saved), contiguous(weight))
     launch(BATCH_NORM_TRAIN_BACKWARD, *arrays, *_layout(x), *results, blocks=x.shape[1])
-    return _delivered(results, to)
+    return tuple(map(deliver, results, to))
 
 
 @override(twins.batch_norm_inference)
@@ -402,7 +402,7 @@ def _batch_norm_inference_backward(
     results = _wanted(wanted, (x.shape, *[(x.shape[1],)] * 4), to, g)
     arrays = (g, *map(contiguous, (x, mean, var, weight)))
     launch(BATCH_NORM_INFERENCE_BACKWARD, *arrays, eps, *_layout(x), *results, blocks=x.shape[1])
-    return _delivered(results, to)
+    return tuple(map(deliver, results, to))
 
 
 @override(twins.update_running)
@@ -437,7 +437,3 @@ def _wanted(wanted: tuple[bool, ...], shapes: tuple[tuple[int, ...], ...], to: A
         destination(each, shape, like.dtype, like) if is_wanted else None
         for is_wanted, shape, each in zip(wanted, shapes, to, strict=True)
     ]
-
-
-def _delivered(results: Any, to: Any) -> Gradients:
-    return tuple(None if result is None else deliver(result, each) for result, each in zip(results, to, strict=True))

@@ -188,4 +188,4 @@ def _step(
         for before, to in zip(updated, destined, strict=True)
     ]
     launch(kernel, *map(contiguous, arrays), *scalars, *results, size=arrays[0].size)
-    return tuple(None if result is None else deliver(result, to) for result, to in zip(results, destined, strict=True))
+    return tuple(map(deliver, results, destined))
