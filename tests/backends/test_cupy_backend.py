@@ -229,6 +229,14 @@ def test_arrays_come_and_go(module: Any) -> None:
     assert set(Device.entered) == {1}
 
 
+def test_the_backend_of_an_array_is_that_of_its_device(module: Any) -> None:
+    found = backend.backend_of(on_gpu([1.0, 2.0]))
+    assert found.name == "cupy"
+    assert found is backend.backend_of(on_gpu([3.0]))
+    assert found is backend.get_backend("cupy")
+    np.testing.assert_array_equal(backend.to_numpy(on_gpu([1.0, 2.0])), [1, 2])
+
+
 def test_an_array_of_another_device_is_copied_to_this_one(module: Any) -> None:
     elsewhere = on_gpu([1.0, 2.0])
     assert elsewhere.device != module.open_backend(1).device

@@ -8,6 +8,7 @@ declared const, or depends on the order of threads is found out.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import hashlib
 import os
 import shutil
@@ -157,6 +158,13 @@ def compile_units(folder: Path, units: Sequence[Sequence[Variant]]) -> list[ctyp
             "(apt-get install g++), or name another in the environment variable CXX"
         )
     folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        # Of several processes that run tests one compiles, and the others find what it made.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return [ctypes.CDLL(str(path)) for path in _compiled(compiler, folder, units)]
+
+
+def _compiled(compiler: str, folder: Path, units: Sequence[Sequence[Variant]]) -> list[Path]:
     running = []
     paths = []
     for unit in units:
@@ -176,7 +184,7 @@ def compile_units(folder: Path, units: Sequence[Sequence[Variant]]) -> list[ctyp
             errors += messages
     if errors:
         raise KernelFault(f"a kernel is no C++ that the host can compile:\n{errors}")
-    return [ctypes.CDLL(str(path)) for path in paths]
+    return paths
 
 
 def _start(compiler: str, folder: Path, text: str) -> tuple[subprocess.Popen[str], str]:

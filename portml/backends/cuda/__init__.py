@@ -4,6 +4,14 @@
 each other module holds the kernels of one topic and the overrides for CuPy's arrays.  Nothing here imports CuPy:
 `portml.backends._cupy` registers a launcher for its arrays, and tests register one for NumPy's, which executes the very
 same sources on the host.
+
+A kernel and its glue::
+
+    SCALE = CudaKernel("scale", "const T* x, T factor, T* y", "y[i] = factor * x[i];")
+
+    @override(scale)
+    def _scale(x, *, factor, out=None):
+        return elementwise(SCALE, (x,), (factor,), out)
 """
 
 from __future__ import annotations
