@@ -1,7 +1,8 @@
 """The shim: namespaces, devices, transfer, and kernels.
 
 Algorithms are plain Array API code on whatever array they are given.  What the standard lacks, or what is worth fusing,
-is a named kernel here, with an agnostic body that runs everywhere and overrides that are faster ways to the same numbers.
+is a named kernel here, with an agnostic body that runs everywhere and overrides that are faster ways to the same
+numbers.
 """
 
 from __future__ import annotations

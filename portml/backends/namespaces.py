@@ -1,7 +1,7 @@
 """Which library an array belongs to: a cached answer by type, 0.2 µs for three arrays.
 
-A *library* is an Array API namespace with a name (``"numpy"``, ``"cupy"``, ``"strict"``, or the module name of any other
-library that follows the standard).  Kernels are overridden by that name.
+A *library* is an Array API namespace with a name (``"numpy"``, ``"cupy"``, ``"strict"``, or the module name of any
+other library that follows the standard).  Kernels are overridden by that name.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def namespace(*arrays: Array) -> Any:
 
 
 def library_of(*arrays: Array) -> Library:
-    """The library of raw arrays (see `namespace`, which this extends by the name under which kernels are overridden)."""
+    """The library of raw arrays: `namespace`, and the name under which kernels are overridden."""
     for array in arrays:
         found = _BY_TYPE.get(type(array))
         if found is not None:
