@@ -11,12 +11,22 @@ elsewhere they make the loss of their row NaN, and nobody waits for the device.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from portml.backends.kernel import kernel
 from portml.backends.kernels.activation import log_softmax, sigmoid
-from portml.backends.namespaces import Array, is_tensor, library_of, namespace
-from portml.errors import ArgumentError, DtypeError, RangeError, ShapeError
+from portml.backends.kernels.labels import (
+    class_axis,
+    class_weights,
+    in_dtype_of,
+    is_label,
+    label_weights,
+    readable,
+    refuse_unfit_labels,
+    share_of_labels,
+    weighted_targets,
+)
+from portml.backends.namespaces import Array, namespace
+from portml.errors import ArgumentError, RangeError, ShapeError
 
 __all__ = [
     "binary_cross_entropy",
@@ -76,7 +86,7 @@ def mse_loss(prediction: Array, target: Array, *, reduction: str = "mean") -> Ar
 @kernel
 def mse_loss_backward(g: Array, y: Array, prediction: Array, target: Array, *, needs: Needs, reduction: str) -> Pair:
     """Gradient: dŷ = 2 g (ŷ - y), over n for the mean; dy = -dŷ."""
-    difference = prediction - _like(prediction, target)
+    difference = prediction - in_dtype_of(prediction, target)
     return _signed(difference * (2 * _share(g, prediction, reduction)), needs)
 
 
@@ -89,7 +99,7 @@ def l1_loss(prediction: Array, target: Array, *, reduction: str = "mean") -> Arr
 @kernel
 def l1_loss_backward(g: Array, y: Array, prediction: Array, target: Array, *, needs: Needs, reduction: str) -> Pair:
     """Gradient: dŷ = g sign(ŷ - y), over n for the mean; dy = -dŷ."""
-    sign = namespace(prediction).sign(prediction - _like(prediction, target))
+    sign = namespace(prediction).sign(prediction - in_dtype_of(prediction, target))
     return _signed(sign * _share(g, prediction, reduction), needs)
 
 
@@ -110,7 +120,7 @@ def huber_loss_backward(
     g: Array, y: Array, prediction: Array, target: Array, *, needs: Needs, reduction: str, delta: float
 ) -> Pair:
     """Gradient: dŷ = g d cut off at ±delta, over n for the mean; dy = -dŷ."""
-    cut = namespace(prediction).clip(prediction - _like(prediction, target), -delta, delta)
+    cut = namespace(prediction).clip(prediction - in_dtype_of(prediction, target), -delta, delta)
     return _signed(cut * _share(g, prediction, reduction), needs)
 
 
@@ -151,7 +161,7 @@ def binary_cross_entropy_backward(
 ) -> Pair:
     """Gradient: dp = g (p - y) / (p (1 - p)), the denominator at least 1e-12; dy = g (log(1 - p) - log p)."""
     xp = namespace(prediction)
-    target, share = _like(prediction, target), _share(g, prediction, reduction)
+    target, share = in_dtype_of(prediction, target), _share(g, prediction, reduction)
     spread = xp.maximum(prediction * (1 - prediction), 1e-12)
     dprediction = share * ((prediction - target) / spread) if needs[0] else None
     dtarget = share * (_log_of_rest(prediction) - _log(prediction)) if needs[1] else None
@@ -193,7 +203,7 @@ def binary_cross_entropy_with_logits_backward(
 ) -> Pair:
     """Gradient: dz = g (σ(z) - y), dy = -g z; both over n for the mean."""
     share = _share(g, prediction, reduction)
-    dprediction = share * (sigmoid.agnostic(prediction) - _like(prediction, target)) if needs[0] else None
+    dprediction = share * (sigmoid.agnostic(prediction) - in_dtype_of(prediction, target)) if needs[0] else None
     dtarget = share * -prediction if needs[1] else None
     return dprediction, dtarget
 
@@ -209,7 +219,7 @@ def hinge_loss(prediction: Array, target: Array, *, reduction: str = "mean") -> 
 def hinge_loss_backward(g: Array, y: Array, prediction: Array, target: Array, *, needs: Needs, reduction: str) -> Pair:
     """Gradient: dŷ = -g y and dy = -g ŷ where y ŷ < 1, else 0; both over n for the mean."""
     xp = namespace(prediction)
-    target = _like(prediction, target)
+    target = in_dtype_of(prediction, target)
     inside = -_share(g, prediction, reduction) * xp.astype(target * prediction < 1, prediction.dtype)
     return inside * target if needs[0] else None, inside * prediction if needs[1] else None
 
@@ -258,7 +268,7 @@ def cross_entropy(
         On the host, if a label is out of range; elsewhere the loss of its row is NaN.
     """
     refuse_unfit_labels(logits, labels, class_weight, ignore_index, "cross_entropy")
-    log_probabilities = log_softmax.agnostic(logits, axis=_class_axis(logits))
+    log_probabilities = log_softmax.agnostic(logits, axis=class_axis(logits))
     return _expected_surprise(log_probabilities, labels, class_weight, reduction, label_smoothing, ignore_index)
 
 
@@ -274,7 +284,7 @@ def cross_entropy_saving(
 ) -> tuple[Array, Array]:
     """The result of `cross_entropy`, and softmax(logits) for its gradient."""
     refuse_unfit_labels(logits, labels, class_weight, ignore_index, "cross_entropy")
-    log_probabilities = log_softmax.agnostic(logits, axis=_class_axis(logits))
+    log_probabilities = log_softmax.agnostic(logits, axis=class_axis(logits))
     loss = _expected_surprise(log_probabilities, labels, class_weight, reduction, label_smoothing, ignore_index)
     return loss, namespace(logits).exp(log_probabilities)
 
@@ -293,10 +303,10 @@ def cross_entropy_backward(
     ignore_index: int,
 ) -> tuple[Array, None, None]:
     """Gradient: dz = g (p Σ_c t_c w_c - t w), over Σ w_label for the mean; zero where ignored."""
-    xp, axis = namespace(g, probabilities), _class_axis(probabilities)
-    weighted = _weighted_targets(probabilities, labels, class_weight, label_smoothing)
+    xp, axis = namespace(g, probabilities), class_axis(probabilities)
+    weighted = weighted_targets(probabilities, labels, class_weight, label_smoothing)
     total = xp.sum(weighted, axis=axis, keepdims=True)
-    scale = _share_of_labels(g, probabilities, labels, class_weight, reduction, ignore_index)
+    scale = share_of_labels(g, probabilities, labels, class_weight, reduction, ignore_index)
     return scale * (probabilities * total - weighted), None, None
 
 
@@ -327,8 +337,8 @@ def nll_loss_backward(
     ignore_index: int,
 ) -> tuple[Array, None, None]:
     """-g w_label at the label, else 0; over Σ w_label for the mean."""
-    scale = _share_of_labels(g, log_probabilities, labels, class_weight, reduction, ignore_index)
-    return -scale * _weighted_targets(log_probabilities, labels, class_weight, 0.0), None, None
+    scale = share_of_labels(g, log_probabilities, labels, class_weight, reduction, ignore_index)
+    return -scale * weighted_targets(log_probabilities, labels, class_weight, 0.0), None, None
 
 
 @kernel
@@ -358,7 +368,7 @@ def categorical_cross_entropy(prediction: Array, target: Array, *, reduction: st
     refuse_values_outside_unit_interval(prediction, "categorical_cross_entropy")
     xp = namespace(prediction)
     inside = xp.where(prediction > 1, math.nan, prediction)
-    return _reduce(-xp.sum(target * _log(inside), axis=_class_axis(prediction)), reduction)
+    return _reduce(-xp.sum(target * _log(inside), axis=class_axis(prediction)), reduction)
 
 
 @kernel
@@ -366,13 +376,13 @@ def categorical_cross_entropy_backward(
     g: Array, y: Array, prediction: Array, target: Array, *, needs: Needs, reduction: str
 ) -> Pair:
     """Gradient: dp = -g y / p, p at least 1e-12; dy = -g log p; both over n for the mean."""
-    xp, axis = namespace(prediction), _class_axis(prediction)
+    xp, axis = namespace(prediction), class_axis(prediction)
     if reduction == "mean":
         classes = prediction.shape[axis]
         share = g / (math.prod(prediction.shape) // classes if classes else math.nan)
     else:
         share = xp.expand_dims(g, axis=axis) if reduction == "none" else g
-    dprediction = -share * (_like(prediction, target) / xp.maximum(prediction, 1e-12)) if needs[0] else None
+    dprediction = -share * (in_dtype_of(prediction, target) / xp.maximum(prediction, 1e-12)) if needs[0] else None
     dtarget = -share * _log(prediction) if needs[1] else None
     return dprediction, dtarget
 
@@ -408,7 +418,7 @@ def refuse_unfit_targets(prediction: Array, target: Array, name: str) -> None:
 
 def refuse_values_outside_unit_interval(prediction: Array, name: str) -> None:
     """Raise RangeError if a probability on the host is outside [0, 1]; NaN passes."""
-    if not _readable(prediction) or 0 in prediction.shape:
+    if not readable(prediction) or 0 in prediction.shape:
         return
     xp = namespace(prediction)
     outside = (prediction < 0) | (prediction > 1)
@@ -420,52 +430,13 @@ def refuse_values_outside_unit_interval(prediction: Array, name: str) -> None:
         )
 
 
-def refuse_unfit_labels(logits: Array, labels: Array, class_weight: Array | None, ignore_index: int, name: str) -> None:
-    """Raise unless labels are integers of a fitting shape and, on the host, in range; and class weights fit."""
-    shape = tuple(logits.shape)
-    if not shape or shape[: _class_axis(logits)] + shape[_class_axis(logits) + 1 :] != tuple(labels.shape):
-        raise ShapeError(
-            f"{name}: logits have shape {shape} and labels {tuple(labels.shape)}; expected (n, n_classes) and (n,), "
-            "or (n, n_classes, d1, ...) and (n, d1, ...)"
-        )
-    classes = shape[_class_axis(logits)]
-    if class_weight is not None and tuple(class_weight.shape) != (classes,):
-        raise ShapeError(
-            f"{name}: class_weight has shape {tuple(class_weight.shape)}; expected one weight a class, ({classes},)"
-        )
-    if not namespace(labels).isdtype(labels.dtype, "integral"):
-        raise DtypeError(f"{name}: labels have dtype {labels.dtype}; expected integers, as by astype(labels, int64)")
-    if _readable(labels):
-        _refuse_labels_out_of_range(labels, classes, ignore_index, name)
-
-
-def _refuse_labels_out_of_range(labels: Array, classes: int, ignore_index: int, name: str) -> None:
-    outside = ((labels < 0) | (labels >= classes)) & (labels != ignore_index)
-    if outside.any():
-        raise RangeError(
-            f"{name}: labels contain {labels[outside].flat[0]}; expected 0 to {classes - 1} for {classes} classes"
-            f"{f', or ignore_index = {ignore_index}'}"
-        )
-
-
-def _readable(array: Array) -> bool:
-    """Whether looking at a value costs nothing: a raw array on the host."""
-    return not is_tensor(array) and library_of(array).name == "numpy"
-
-
 # What every loss shares
 
 
 def _fit(prediction: Array, target: Array, name: str) -> Array:
     """The target in the dtype of the prediction, once the shapes are known to be equal."""
     refuse_unfit_targets(prediction, target, name)
-    return _like(prediction, target)
-
-
-def _like(prediction: Array, target: Array) -> Array:
-    if target.dtype == prediction.dtype:
-        return target
-    return namespace(prediction, target).astype(target, prediction.dtype)
+    return in_dtype_of(prediction, target)
 
 
 def _reduce(losses: Array, reduction: str) -> Array:
@@ -502,45 +473,6 @@ def _log_of_rest(p: Array) -> Array:
     return xp.where(p > 1, math.nan, xp.where(p == 1, -100, log))
 
 
-def _class_axis(logits: Array) -> int:
-    return 0 if logits.ndim == 1 else 1
-
-
-def _along_classes(vector: Array, like: Array) -> Array:
-    """(K,) as (K, 1, ...), to meet (n, K, d1, ...)."""
-    return namespace(vector).reshape(vector, (-1, *(1,) * max(like.ndim - 2, 0)))
-
-
-def _one_hot(probabilities: Array, labels: Array) -> Array:
-    """Where the class is the label: bool, of the probabilities' shape."""
-    xp, axis = namespace(probabilities, labels), _class_axis(probabilities)
-    classes = xp.arange(probabilities.shape[axis], dtype=xp.int64, device=probabilities.device)
-    return xp.expand_dims(xp.astype(labels, xp.int64), axis=axis) == _along_classes(classes, probabilities)
-
-
-def _class_weights(like: Array, class_weight: Array | None) -> Any:
-    return 1.0 if class_weight is None else _along_classes(_like(like, class_weight), like)
-
-
-def _weighted_targets(probabilities: Array, labels: Array, class_weight: Array | None, label_smoothing: float) -> Array:
-    """Smoothed one-hot targets times class weights, t w."""
-    one_hot = namespace(probabilities).astype(_one_hot(probabilities, labels), probabilities.dtype)
-    if label_smoothing:
-        one_hot = (1 - label_smoothing) * one_hot + label_smoothing / probabilities.shape[_class_axis(probabilities)]
-    return one_hot if class_weight is None else one_hot * _class_weights(probabilities, class_weight)
-
-
-def _label_weights(like: Array, labels: Array, class_weight: Array | None, ignore_index: int) -> tuple[Array, Array]:
-    """Which labels count, and the weight of each: NaN where out of range, 0 where ignored."""
-    xp, axis = namespace(like, labels), _class_axis(like)
-    labels = xp.astype(labels, xp.int64)
-    counts = labels != ignore_index
-    inside = (labels >= 0) & (labels < like.shape[axis])
-    one_hot = xp.astype(_one_hot(like, labels), like.dtype)
-    weights = xp.sum(one_hot * _class_weights(like, class_weight), axis=axis)
-    return counts, xp.where(counts, xp.where(inside, weights, math.nan), 0)
-
-
 def _expected_surprise(
     log_probabilities: Array,
     labels: Array,
@@ -551,29 +483,16 @@ def _expected_surprise(
 ) -> Array:
     """-Σ_c t_c w_c log p_c of each sample, reduced."""
     refuse_unknown_reduction(reduction)
-    xp, axis = namespace(log_probabilities, labels), _class_axis(log_probabilities)
-    counts, weights = _label_weights(log_probabilities, labels, class_weight, ignore_index)
+    xp, axis = namespace(log_probabilities, labels), class_axis(log_probabilities)
+    counts, weights = label_weights(log_probabilities, labels, class_weight, ignore_index)
     # Chosen by where, not by a product: a class of probability zero that is not the label costs nothing.
-    picked = xp.sum(xp.where(_one_hot(log_probabilities, labels), log_probabilities, 0), axis=axis)
+    picked = xp.sum(xp.where(is_label(log_probabilities, labels), log_probabilities, 0), axis=axis)
     losses = -xp.where(counts, weights * picked, 0)
     if label_smoothing:
-        everywhere = xp.sum(log_probabilities * _class_weights(log_probabilities, class_weight), axis=axis)
+        everywhere = xp.sum(log_probabilities * class_weights(log_probabilities, class_weight), axis=axis)
         share = label_smoothing / log_probabilities.shape[axis]
         losses = (1 - label_smoothing) * losses - share * xp.where(counts, everywhere, 0)
     if reduction != "mean":
         return _reduce(losses, reduction)
     total = xp.sum(weights)
     return xp.where(total == 0, math.nan, xp.sum(losses) / xp.where(total == 0, 1, total))
-
-
-def _share_of_labels(
-    g: Array, like: Array, labels: Array, class_weight: Array | None, reduction: str, ignore_index: int
-) -> Array:
-    """What one sample has of the gradient, with the class axis kept: 0 where ignored, NaN where out of range."""
-    xp, axis = namespace(g, like, labels), _class_axis(like)
-    counts, weights = _label_weights(like, labels, class_weight, ignore_index)
-    if reduction == "mean":
-        total = xp.sum(weights)
-        g = xp.where(total == 0, math.nan, g / xp.where(total == 0, 1, total))
-    out_of_range = xp.where(weights == weights, 0, weights)
-    return xp.expand_dims(xp.where(counts, g + out_of_range, 0), axis=axis)
