@@ -27,12 +27,11 @@ def open_progress(stream: TextIO) -> Iterator[Callback]:
         yield Lines(stream)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = [
         TextColumn("epoch {task.fields[epoch]}"),
         BarColumn(),
-        MofNCompleteColumn(),
         TextColumn("{task.fields[scores]}"),
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
     ]
@@ -101,10 +100,12 @@ class Bar(Callback):
 
 def _heading(trainer: Trainer, batches: int) -> str:
     parameters = sum(math.prod(parameter.shape) for parameter in trainer.model.parameters())
-    return (
+    heading = (
         f"{type(trainer.model).__name__} with {parameters:,} parameters on {trainer.backend.name}, "
         f"{batches} batches an epoch"
     )
+    done = len(trainer.history)
+    return f"{heading}, going on after epoch {done}" if done else heading
 
 
 def _scores(row: dict[str, float]) -> str:

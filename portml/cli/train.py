@@ -76,7 +76,7 @@ def _summary(trained: Run) -> str:
     measured = f"test accuracy {percent(metrics['test_accuracy'])}, loss {metrics['test_loss']:.4f}"
     if validation is not None:
         measured += f"; validation accuracy {percent(validation)}"
-    return f"{measured}; {seconds:.1f} s; everything is in {trained.folder}"
+    return f"{measured}; {seconds:.1f} s\neverything is in {trained.folder}"
 
 
 def _how_to_resume(trained: Run) -> str:

@@ -32,13 +32,13 @@ def test_training_leaves_the_folder_and_says_a_line_an_epoch(capsys: pytest.Capt
     assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
     said = capsys.readouterr()
     assert said.err == ""
-    heading, first, second, summary = said.out.splitlines()
+    heading, first, second, summary, place = said.out.splitlines()
     assert heading.startswith("MLP with ")
     assert first.startswith("epoch 1/2  loss ")
     assert "accuracy " in second
     assert "validation " in second
     assert summary.startswith("test accuracy ")
-    assert summary.endswith(f"everything is in {folder}")
+    assert place == f"everything is in {folder}"
 
 
 def test_every_option_reaches_the_settings() -> None:
