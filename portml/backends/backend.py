@@ -35,7 +35,7 @@ _MODULES = {
     "cupy": "portml.backends._cupy",
     "strict": "portml.backends._strict",
 }
-_OPENED: dict[tuple[str, Any], Backend] = {}
+_OPENED: dict[tuple[str, str | None], Backend] = {}
 _generator: Callable[..., Any] | None = None
 
 
@@ -242,12 +242,14 @@ def register_generator(factory: Callable[..., Any]) -> None:
 
 
 def _open(name: str, device: Any) -> Backend:
-    opened = _OPENED.get((name, device))
+    # By the device's name: CuPy's devices cannot be keys.
+    wanted = None if device is None else str(device)
+    opened = _OPENED.get((name, wanted))
     if opened is None:
         opened = importlib.import_module(_MODULES[name]).open_backend(device)
         # The default device and the same one by its name are one backend.
-        opened = _OPENED.setdefault((name, opened.device), opened)
-        _OPENED[name, device] = opened
+        opened = _OPENED.setdefault((name, str(opened.device)), opened)
+        _OPENED[name, wanted] = opened
     return opened
 
 

@@ -261,6 +261,7 @@ def kernel(
 
 def kernel_table() -> dict[str, Kernel]:
     """Every kernel by name, those of all topics and of their CUDA and NumPy overrides loaded."""
+    importlib.import_module("portml.backends.operations")
     for package in ("portml.backends.kernels", "portml.backends._numpy", "portml.backends.cuda"):
         module = importlib.import_module(package)
         for found in pkgutil.iter_modules(module.__path__, f"{package}."):

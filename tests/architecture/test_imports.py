@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "train": "errors backends random autograd nn optim metrics data",
     "plots": "errors backends random autograd nn optim metrics data train",
     "cli": "errors backends random autograd nn optim metrics data train plots",
+    "__main__": "cli",
 }
 NUMPY_MAY_BE_IMPORTED_IN = (
     "portml/backends/",

@@ -39,6 +39,9 @@ class Device:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __repr__(self) -> str:
+        return f"<CUDA Device {self.id}>"
+
     def __enter__(self) -> Device:
         self.entered.append(self.id)
         return self
