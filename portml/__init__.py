@@ -3,8 +3,9 @@
 What stands here is the public face; each name is imported from its room when it is first used, so that
 ``import portml`` costs next to nothing and loads no array library.
 
+>>> import numpy as np
 >>> import portml
->>> portml.grad(lambda w: (w * w).sum())(portml.get_backend("numpy").asarray([1.0, 2.0]))
+>>> portml.grad(lambda w: portml.namespace(w).sum(w * w))(np.asarray([1.0, 2.0]))
 array([2., 4.])
 """
 

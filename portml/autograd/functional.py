@@ -1,6 +1,7 @@
 r"""Derivatives of functions: JAX's signatures on plain arrays of any backend.
 
->>> grad(lambda x: namespace(x).sum(x**2))(np.asarray([1.0, 2.0]))
+>>> x = get_backend("numpy").asarray([1.0, 2.0])
+>>> grad(lambda x: namespace(x).sum(x**2))(x)
 array([2., 4.])
 
 Each takes and returns raw arrays; where an argument is a Tensor, or the call stands inside another derivative, Tensors

@@ -2,15 +2,16 @@
 
 A kernel's *body* is its agnostic twin: the readable algorithm in plain Array API calls.  It runs on any library, is the
 oracle of every faster version, and, run on Tensors, the way to derivatives of any order.  An *override* is a faster way
-to the same numbers on one library, registered by that library's name.
+to the same numbers on one library, registered by that library's name::
 
->>> @kernel
-... def softplus(x):
-...     xp = namespace(x)
-...     return xp.log1p(xp.exp(x))
->>> @softplus.on("numpy")
-... def _(x, out=None):
-...     return np.logaddexp(x, 0, out=out)
+    @kernel
+    def softplus(x):
+        xp = namespace(x)
+        return xp.log1p(xp.exp(x))
+
+    @softplus.on("numpy")
+    def _(x, out=None):
+        return np.logaddexp(x, 0, out=out)
 """
 
 from __future__ import annotations
