@@ -23,7 +23,7 @@ from typing import Any, Self
 
 from portml.backends import Array, Backend, get_backend, kernels_switched, to_numpy
 from portml.data import DATASETS, ArrayDataset, ClassificationData
-from portml.errors import ArgumentError, CheckpointError, DataError, ShapeError, WriteError
+from portml.errors import ArgumentError, CheckpointError, DataError, DivergenceError, ShapeError, WriteError
 from portml.nn import Module
 from portml.nn.functional import softmax
 from portml.train.callbacks import Callback
@@ -306,7 +306,9 @@ class Run:
         for role in ("validation", "test"):
             part = prepared.data.parts().get(role)
             if part is not None:
-                self.record |= {f"{role}_{name}": value for name, value in trainer.evaluate(part).items()}
+                measured = trainer.evaluate(part)
+                _check_finite(role, measured)
+                self.record |= {f"{role}_{name}": value for name, value in measured.items()}
         description = {"format": "model 1", **self.record["model"], "class_names": list(self.class_names)}
         write_arrays(self.folder / "model.safetensors", trainer.model.state_dict(), description)
         self.record.pop("error", None)  # of an attempt before
@@ -357,7 +359,7 @@ class _Watch:
     def read(self) -> dict[str, Any]:
         return {
             **self.before,
-            "finished": _now(),
+            "until": _now(),
             "seconds": round(self.before["seconds"] + time.perf_counter() - self.clock, 3),
             "processor_seconds": round(self.before["processor_seconds"] + time.process_time() - self.processor, 3),
         }
@@ -391,12 +393,20 @@ def _make_folder(recipe: Recipe) -> Path:
         folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
         try:
             folder.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
         except OSError as error:
+            if folder.exists():
+                number += 1
+                continue
             raise WriteError(f"{folder} could not be made: {error.strerror or error}; choose another folder") from error
-        else:
-            return folder
+        return folder
+
+
+def _check_finite(role: str, measured: Mapping[str, float]) -> None:
+    if not all(map(math.isfinite, measured.values())):
+        raise DivergenceError(
+            f"the {role} set gives a loss of {measured['loss']}: the weights left the numbers in the last steps; "
+            "try a lower learning rate"
+        )
 
 
 def _beside_model(data: ClassificationData, backend: Backend) -> ClassificationData:
