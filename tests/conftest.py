@@ -54,6 +54,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             raise pytest.UsageError(f"the backend {name!r} says that 1 + 2 = {answer}")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Pass the comparisons with PyTorch over where nobody asked for them, as importing them needs PyTorch."""
+    words = config.option.markexpr.split()
+    asked = any(word == "oracle" and before != "not" for before, word in zip(["", *words], words, strict=False))
+    return True if collection_path.name == "oracle" and not asked else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         for folder in Path(item.path).parent.parts:

@@ -11,7 +11,6 @@ from portml.backends import kernel_table
 from portml.backends.cuda import convolution, rows
 from portml.backends.cuda.class_loss import LABEL_WEIGHTS, NLL_LOSS
 from portml.backends.cuda.launch import launch
-from portml.backends.kernels import loss
 from portml.errors import DtypeError, RangeError, ShapeError
 from tests.cuda_on_host.library import HostLibrary
 from tests.tolerances import assert_close
@@ -107,7 +106,7 @@ def test_a_label_out_of_range_is_never_wrapped_by_cross_entropy(
     with pytest.raises(RangeError):
         KERNELS["cross_entropy"].table["cupy"](logits, labels, None, **settings)
     # As on a device, where nobody looks at the labels.
-    monkeypatch.setattr(loss, "_readable", lambda array: False)
+    monkeypatch.setattr("portml.backends.kernels.labels.readable", lambda array: False)
     y, probabilities = KERNELS["cross_entropy_saving"].table["cupy"](logits, labels, None, **settings)
     np.testing.assert_array_equal(np.isnan(y), [False, True, True, False])
     assert_close(*both("cross_entropy", logits, labels, None, **settings), "reduction")
