@@ -49,6 +49,7 @@ class Recipe:
     schedule : str
         One of `SCHEDULES`.
     label_smoothing : float
+        Part of each target that is spread over all classes; the losses that are reported contain it.
     shift, scale, rotation : float
         How far training images are changed at random: pixels, fraction, degrees (`RandomAffine`).
     seed : int
