@@ -58,7 +58,9 @@ def tests(session: nox.Session, backend: str) -> None:
     if backend == "cupy":
         install(session, *EXTRAS["cupy"])
     # Tests share one GPU, so they run one after the other there.
-    pytest(session, "--backend", backend, workers=0 if backend == "cupy" else 2)
+    # What needs no backend has run in tests(numpy); a machine with a GPU may run that session alone.
+    alone = ("--backend-only",) if backend == "strict" else ()
+    pytest(session, "--backend", backend, *alone, workers=0 if backend == "cupy" else 2)
 
 
 @nox.session
@@ -133,8 +135,8 @@ def package(session: nox.Session) -> None:
 
 @nox.session(venv_backend="virtualenv")
 def oracle(session: nox.Session) -> None:
-    """Compare with PyTorch; pip installs it, as its CPU build is found by pip only."""
-    install(session, "torch==2.13.0", *PROJECT["dependencies"], *EXTRAS["cli"], *named(*TEST))
+    """Compare with PyTorch and SciPy; pip installs it, as its CPU build is found by pip only."""
+    install(session, "torch==2.13.0", "scipy", *PROJECT["dependencies"], *EXTRAS["cli"], *named(*TEST))
     pytest(session, "-m", "oracle")
 
 

@@ -38,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get("PORTML_TEST_BACKENDS", "numpy,strict"),
         help="backends of the fixture `backend`, separated by commas",
     )
+    parser.addoption("--backend-only", action="store_true", help="only tests that ask for the fixture `backend`")
     parser.addoption("--parity", default="numpy,strict", help="the two backends that the parity tests compare")
 
 
@@ -62,6 +63,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--backend-only"):
+        others = [item for item in items if "backend" not in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if "backend" in getattr(item, "fixturenames", ())]
     for item in items:
         for folder in Path(item.path).parent.parts:
             if folder in MARKED_BY_FOLDER:

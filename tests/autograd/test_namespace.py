@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -474,19 +473,6 @@ def test_code_written_for_the_standard_is_differentiated(backend):
 def test_its_gradient_is_right_to_second_order():
     arguments = (np.asarray([[0.1, 0.2], [0.3, -0.4]]), np.asarray([0.3, -0.2]), np.asarray([[2.0, 0.4], [0.1, 1.0]]))
     assert check_gradients(log_likelihood, arguments, order=2)
-
-
-def test_scipy_is_differentiated_where_it_is_written_for_the_standard():
-    source = """
-import numpy as np, portml
-from scipy.special import logsumexp
-x = portml.Tensor(np.asarray([[0.5, 1.5, 2.0]]), requires_grad=True)
-logsumexp(x, axis=1).backward(np.ones(1))
-softmax = np.exp(x.numpy()) / np.exp(x.numpy()).sum()
-np.testing.assert_allclose(x.grad.numpy(), softmax, rtol=1e-14)
-"""
-    environment = os.environ | {"SCIPY_ARRAY_API": "1"}
-    subprocess.run([sys.executable, "-c", source], check=True, cwd=Path(__file__).parents[2], env=environment)
 
 
 # --- what the tests are made of -------------------------------------------------------------------------------------
