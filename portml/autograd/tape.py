@@ -303,6 +303,8 @@ class _Walk:
         """The gradient of a kernel is a kernel; to be differentiated itself, its twin runs on Tensors."""
         kernel, statics = node.kernel, node.statics
         assert kernel.backward is not None
+        if not kernel.takes_complex:
+            _refuse_complex(node, g)
         needs = tuple(parent is not None for parent in node.parents)
         if self.create_graph:
             inputs = tuple(map(self.connected, node.inputs, node.parents))
@@ -366,6 +368,17 @@ def _cast(gradient: Any, dtype: Any) -> Any:
     if dtype_kind(gradient.dtype) == "complex" and dtype_kind(dtype) != "complex":
         gradient = xp.real(gradient)
     return gradient if gradient.dtype == dtype else xp.astype(gradient, dtype)
+
+
+def _refuse_complex(node: Node, g: Any) -> None:
+    """Refuse what a gradient kernel that knows no conjugates would silently get wrong."""
+    tracked = (given for given, parent in zip(node.inputs, node.parents, strict=True) if parent is not None)
+    for array in (*(g if type(g) is tuple else (g,)), *tracked):
+        if dtype_kind(array.dtype) == "complex":
+            raise GradientError(
+                f"{node.kernel.name}: its gradient is for real numbers, got {array.dtype}; "
+                "compute with real and imaginary parts apart"
+            )
 
 
 def _refuse_freed(node: Node) -> None:

@@ -8,7 +8,7 @@ import weakref
 import numpy as np
 import pytest
 
-from portml.autograd import Tensor, no_grad
+from portml.autograd import Tensor, grad, no_grad
 from portml.autograd.tape import Leaf
 from portml.backends import get_backend, observe, operations, to_numpy
 from portml.backends.kernel import Kernel, Signature
@@ -267,3 +267,34 @@ def test_mixed_backends_are_refused_with_tensors_too():
     x = Tensor(np.ones(2), requires_grad=True)
     with pytest.raises(TypeError, match=r"mix numpy and strict|mix strict and numpy"):
         operations.add(x, get_backend("strict").asarray([1.0, 1.0]))
+
+
+@pytest.mark.parametrize("which", ["input", "weight"])
+def test_a_gradient_kernel_without_conjugates_refuses_complex_numbers(backend, which):
+    x, weight = np.ones((2, 3)), np.ones((4, 3))
+    x, weight = (x + 1j, weight) if which == "input" else (x, weight + 1j)
+    y = linear(Tensor(backend.asarray(x), requires_grad=True), backend.asarray(weight), None)
+    with pytest.raises(GradientError, match=r"linear: its gradient is for real numbers, got .*complex128"):
+        y.backward(backend.asarray(np.ones((2, 4)) + 0j))
+
+
+def test_a_gradient_kernel_that_takes_complex_numbers_gives_the_conjugates(backend, xp):
+    x = Tensor(backend.asarray(np.asarray([1 + 2j, 3 - 1j, 2j])), requires_grad=True)
+    chosen = x[backend.asarray([0, 2, 2])]
+    total(operations.real(chosen * operations.conj(chosen))).backward()
+    np.testing.assert_allclose(to_numpy(x.grad), to_numpy(x) * np.asarray([2, 0, 4]))
+
+
+def test_a_gradient_passes_an_axis_repeated_beside_a_new_one_of_length_one(backend):
+    x = leaf(backend, 1, 3)
+    total(operations.broadcast_to(x, (1, 4, 3)) * backend.asarray(np.arange(12.0).reshape(1, 4, 3))).backward()
+    np.testing.assert_allclose(to_numpy(x.grad), [[18.0, 22.0, 26.0]])
+
+
+def test_an_inner_derivative_leaves_the_record_around_it_whole(backend):
+    w = leaf(backend, 3)
+    outside = w * 2.0
+    inner = grad(lambda x: total(x * outside))(backend.asarray(np.ones(3)))
+    np.testing.assert_allclose(to_numpy(inner), 2 * to_numpy(w))
+    total(outside).backward()
+    np.testing.assert_allclose(to_numpy(w.grad), np.full(3, 2.0))
