@@ -176,7 +176,7 @@ class Tensor:
         leaf = self._leaf()
         if leaf is None:
             return None
-        if leaf.sink is not None:
+        if leaf.sink is not None and leaf.gradient is None:
             return None if leaf.absent else plain(leaf.sink)
         return leaf.gradient  # type: ignore[no-any-return]
 
@@ -185,12 +185,10 @@ class Tensor:
         leaf = self._leaf()
         if leaf is None:
             raise GradientError("grad: this Tensor takes no gradient; make it with requires_grad=True")
+        given = None if gradient is None else lift(_like(self, gradient, "grad"))
         leaf.clear()
-        if gradient is not None:
-            gradient = lift(gradient)
-            if gradient.shape != self.shape:
-                raise ShapeError(f"grad: expected shape {self.shape}, got {gradient.shape}")
-            leaf.deposit(gradient)
+        if given is not None:
+            leaf.deposit(given)
 
     def backward(
         self, gradient: Array | None = None, retain_graph: bool | None = None, create_graph: bool = False
@@ -397,10 +395,30 @@ def _cotangent(tensor: Tensor, gradient: Array | None) -> Any:
                 f"backward: a Tensor of shape {tensor.shape} needs a gradient of that shape; "
                 "reduce it to a scalar, for example with sum or mean, or pass gradient="
             )
+        if dtype_kind(tensor.dtype) == "complex":
+            raise GradientError(
+                "backward: a complex number has no gradient by itself; "
+                "take its real or imaginary part, or pass gradient="
+            )
         return operations.ones_like(tensor.value)
-    if gradient.shape != tensor.shape:
-        raise ShapeError(f"gradient: expected shape {tensor.shape}, got {gradient.shape}")
-    return gradient
+    return _like(tensor, gradient, "gradient")
+
+
+def _like(tensor: Tensor, gradient: Any, name: str) -> Any:
+    """A gradient in the shape and data type of the Tensor it belongs to, and on its backend."""
+    if not hasattr(gradient, "shape") or not hasattr(gradient, "dtype"):
+        raise ArgumentError(
+            f"{name}: expected an array of shape {tensor.shape}, got a {type(gradient).__name__}; "
+            "make one with Backend.asarray"
+        )
+    namespace(tensor.value, _raw(gradient))
+    if tuple(gradient.shape) != tuple(tensor.shape):
+        raise ShapeError(f"{name}: expected shape {tensor.shape}, got {gradient.shape}")
+    if gradient.dtype == tensor.dtype:
+        return gradient
+    if dtype_kind(gradient.dtype) == "complex" and dtype_kind(tensor.dtype) != "complex":
+        raise DtypeError(f"{name}: expected real numbers as in the Tensor, {tensor.dtype}, got {gradient.dtype}")
+    return operations.astype(gradient, tensor.dtype)
 
 
 def _exportable(value: Any) -> Any:

@@ -13,7 +13,7 @@ from portml.autograd.tape import Leaf
 from portml.backends import get_backend, observe, operations, to_numpy
 from portml.backends.kernel import Kernel, Signature
 from portml.backends.kernels.linear import linear
-from portml.errors import DtypeError, GradientError, ShapeError
+from portml.errors import ArgumentError, DtypeError, GradientError, MixedBackendsError, ShapeError
 
 
 def leaf(backend, *shape, seed=0):
@@ -298,3 +298,32 @@ def test_an_inner_derivative_leaves_the_record_around_it_whole(backend):
     np.testing.assert_allclose(to_numpy(inner), 2 * to_numpy(w))
     total(outside).backward()
     np.testing.assert_allclose(to_numpy(w.grad), np.full(3, 2.0))
+
+
+def test_backward_of_a_complex_number_needs_a_gradient(backend):
+    y = total(leaf(backend, 2) * 1j)
+    with pytest.raises(GradientError, match="take its real or imaginary part, or pass gradient="):
+        y.backward()
+
+
+@pytest.mark.parametrize("given", [[1.0, 1.0], 1.0])
+def test_a_gradient_that_is_no_array_is_refused(backend, given):
+    x = leaf(backend, 2)
+    with pytest.raises(ArgumentError, match=r"gradient: expected an array of shape \(2,\), got a"):
+        (x * 2.0).backward(given)
+    with pytest.raises(ArgumentError, match=r"grad: expected an array of shape \(2,\), got a"):
+        x.grad = given
+
+
+def test_a_gradient_takes_the_dtype_of_its_tensor(backend, xp):
+    x = Tensor(backend.asarray([1.0, 2.0], dtype="float32"), requires_grad=True)
+    x.grad = backend.asarray([1.0, 1.0], dtype="float64")
+    assert x.grad.dtype == xp.float32
+    with pytest.raises(DtypeError, match="gradient: expected real numbers"):
+        (x * 2.0).backward(backend.asarray([1j, 1j]))
+
+
+def test_a_gradient_of_another_backend_is_refused():
+    x = leaf(get_backend("numpy"), 2)
+    with pytest.raises(MixedBackendsError, match=r"portml\.backends\.to"):
+        (x * 2.0).backward(get_backend("strict").asarray([1.0, 1.0]))
