@@ -11,6 +11,7 @@ import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from portml.autograd.cotangent import cotangent_of, gradient_like
 from portml.autograd.modes import grad_enabled
 from portml.autograd.tape import Leaf, Node, Origin, Part, Wrapping, next_sequence, walk
 from portml.backends import (
@@ -185,7 +186,7 @@ class Tensor:
         leaf = self._leaf()
         if leaf is None:
             raise GradientError("grad: this Tensor takes no gradient; make it with requires_grad=True")
-        given = None if gradient is None else lift(_like(self, gradient, "grad"))
+        given = None if gradient is None else lift(gradient_like(self, gradient, "grad"))
         leaf.clear()
         if given is not None:
             leaf.deposit(given)
@@ -213,7 +214,7 @@ class Tensor:
         """
         if self.node is None:
             raise GradientError("backward: nothing was recorded; no input of this Tensor has requires_grad=True")
-        cotangent = _cotangent(self, gradient)
+        cotangent = cotangent_of(self, gradient)
         if not create_graph and isinstance(cotangent, Tensor):
             cotangent = cotangent.value
         walk([(self.node, cotangent)], create_graph=create_graph, retain_graph=bool(retain_graph))
@@ -386,39 +387,6 @@ def _check_differentiable(dtype: Any) -> None:
 
 def _unpickled(kind: type[Tensor], backend: str, value: Any, requires_grad: bool) -> Tensor:
     return kind(get_backend(backend).asarray(value), requires_grad)
-
-
-def _cotangent(tensor: Tensor, gradient: Array | None) -> Any:
-    if gradient is None:
-        if tensor.size != 1:
-            raise ShapeError(
-                f"backward: a Tensor of shape {tensor.shape} needs a gradient of that shape; "
-                "reduce it to a scalar, for example with sum or mean, or pass gradient="
-            )
-        if dtype_kind(tensor.dtype) == "complex":
-            raise GradientError(
-                "backward: a complex number has no gradient by itself; "
-                "take its real or imaginary part, or pass gradient="
-            )
-        return operations.ones_like(tensor.value)
-    return _like(tensor, gradient, "gradient")
-
-
-def _like(tensor: Tensor, gradient: Any, name: str) -> Any:
-    """A gradient in the shape and data type of the Tensor it belongs to, and on its backend."""
-    if not hasattr(gradient, "shape") or not hasattr(gradient, "dtype"):
-        raise ArgumentError(
-            f"{name}: expected an array of shape {tensor.shape}, got a {type(gradient).__name__}; "
-            "make one with Backend.asarray"
-        )
-    namespace(tensor.value, _raw(gradient))
-    if tuple(gradient.shape) != tuple(tensor.shape):
-        raise ShapeError(f"{name}: expected shape {tensor.shape}, got {gradient.shape}")
-    if gradient.dtype == tensor.dtype:
-        return gradient
-    if dtype_kind(gradient.dtype) == "complex" and dtype_kind(tensor.dtype) != "complex":
-        raise DtypeError(f"{name}: expected real numbers as in the Tensor, {tensor.dtype}, got {gradient.dtype}")
-    return operations.astype(gradient, tensor.dtype)
 
 
 def _exportable(value: Any) -> Any:
