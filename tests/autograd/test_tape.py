@@ -8,7 +8,8 @@ import weakref
 import numpy as np
 import pytest
 
-from portml.autograd import Tensor, grad, no_grad
+from portml.autograd import Tensor, enable_grad, grad, grad_enabled, no_grad
+from portml.autograd.parameter import Parameter
 from portml.autograd.tape import Leaf
 from portml.backends import get_backend, observe, operations, to_numpy
 from portml.backends.kernel import Kernel, Signature
@@ -327,3 +328,39 @@ def test_a_gradient_of_another_backend_is_refused():
     x = leaf(get_backend("numpy"), 2)
     with pytest.raises(MixedBackendsError, match=r"portml\.backends\.to"):
         (x * 2.0).backward(get_backend("strict").asarray([1.0, 1.0]))
+
+
+def test_modes_that_are_nested_come_back_one_by_one():
+    with no_grad():
+        with no_grad():
+            pass
+        assert not grad_enabled()
+        with enable_grad():
+            with no_grad():
+                assert not grad_enabled()
+            assert grad_enabled()
+        assert not grad_enabled()
+    assert grad_enabled()
+
+
+def test_a_tracked_gradient_leaves_no_history_unless_it_is_asked_for(backend):
+    x = leaf(backend, 3)
+    x.backward(leaf(backend, 3, seed=1))
+    assert not x.grad.requires_grad
+
+
+def test_raw_arrays_beside_a_frozen_parameter_give_a_tensor_while_gradients_are_recorded(backend):
+    frozen, raw = Parameter(backend.asarray([1.0]), requires_grad=False), backend.asarray([2.0])
+    assert isinstance(operations.concat([frozen, raw]), Tensor)
+    with no_grad():
+        assert not isinstance(operations.concat([frozen, raw]), Tensor)
+
+
+def test_where_bounds_cross_the_upper_one_takes_the_gradient():
+    backend = get_backend("numpy")  # the standard leaves crossed bounds open
+    low, high = Tensor(backend.asarray([2.0]), requires_grad=True), Tensor(backend.asarray([1.0]), requires_grad=True)
+    y = operations.clip(backend.asarray([0.0]), low, high)
+    np.testing.assert_array_equal(to_numpy(y), [1.0])
+    total(y).backward()
+    np.testing.assert_array_equal(to_numpy(low.grad), [0.0])
+    np.testing.assert_array_equal(to_numpy(high.grad), [1.0])

@@ -334,3 +334,29 @@ def test_each_run_takes_the_step_of_its_group_not_of_the_defaults(backend):
     optimizer.step()
     np.testing.assert_allclose(before[0] - to_numpy(first), [1.0, 1.0])
     np.testing.assert_allclose(before[1] - to_numpy(second), [0.25, 0.25])
+
+
+def test_dampening_spares_the_first_gradient_of_each_parameter(backend):
+    (p,) = parameters(backend, shapes=((2,),))
+    optimizer = SGD([p], lr=1.0, momentum=0.5, dampening=0.75)
+    start = to_numpy(p).copy()
+    for expected in (1.0, 1.0 + 0.5 * 1.0 + 0.25 * 1.0):
+        optimizer.zero_grad()
+        operations.sum(p * 1.0).backward()
+        optimizer.step()
+        np.testing.assert_allclose(start - to_numpy(p), [expected, expected])
+
+
+def test_loading_a_state_that_has_not_begun_forgets_what_was(backend):
+    (p,) = parameters(backend, shapes=((2,),))
+    optimizer = SGD([p], lr=1.0, momentum=0.5)
+    fresh = optimizer.state_dict()
+    for _ in range(2):
+        optimizer.zero_grad()
+        operations.sum(p * 1.0).backward()
+        if not optimizer.state_dict()["state"]:
+            optimizer.step()
+    optimizer.load_state_dict(fresh)
+    before = to_numpy(p).copy()
+    optimizer.step()
+    np.testing.assert_allclose(before - to_numpy(p), [1.0, 1.0])
