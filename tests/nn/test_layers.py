@@ -298,3 +298,27 @@ def test_dropout_of_nothing_gives_its_input_back_and_takes_no_words(backend):
 def test_an_orthogonal_matrix_of_one_is_either_of_its_signs():
     drawn = {float(nn.initialisation.orthogonal((1, 1), rng=Generator(seed, "numpy"))[0, 0]) for seed in range(20)}
     assert drawn == {-1.0, 1.0}
+
+
+def test_sizes_and_seeds_may_be_numpys_integers():
+    three = np.int64(3)
+    assert nn.Conv2d(1, 1, three, padding=(three, three)).kernel_size == (3, 3)
+    assert nn.LayerNorm(three).normalized_shape == (3,)
+    first, second = (nn.Linear(2, 2, rng=seed) for seed in (three, 3))
+    np.testing.assert_array_equal(to_numpy(first.weight), to_numpy(second.weight))
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: nn.LayerNorm(-3), "lengths of at least 0"),
+        (lambda: nn.BatchNorm1d(2.5), "num_features: expected an integer"),
+        (lambda: nn.Dropout("a"), "p: expected a number"),
+        (lambda: nn.MaxPool2d(2.0), "kernel_size: expected an integer of at least 1"),
+        (lambda: nn.Softmax(2)(np.zeros((2, 3))), r"Softmax: dim=2 is no axis of an input of shape \(2, 3\)"),
+        (lambda: nn.LogSoftmax()(np.zeros(())), r"LogSoftmax: dim=-1 is no axis of an input of shape \(\)"),
+    ],
+)
+def test_sizes_that_are_none_are_refused_by_name(build, message):
+    with pytest.raises(ArgumentError, match=message):
+        build()
