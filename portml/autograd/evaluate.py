@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from portml.autograd.modes import grad_enabled
-from portml.autograd.tape import Node, Part
+from portml.autograd.tape import Leaf, Node, Part
 from portml.autograd.tensor import Tensor, lift, plain, tracked
 from portml.backends.kernel import Kernel
 from portml.backends.namespaces import dtype_kind
@@ -39,13 +39,19 @@ def evaluator(kernel: Kernel, types: tuple[type, ...], *, wrapping: bool = False
     return _specialised(kernel, types, wrapping)
 
 
-def record(kernel: Kernel, inputs: tuple[Any, ...], parents: tuple[Any, ...], statics: dict[str, Any]) -> Any:
+def record(
+    kernel: Kernel,
+    inputs: tuple[Any, ...],
+    parents: tuple[Any, ...],
+    statics: dict[str, Any],
+    frozen: tuple[Leaf, ...] = (),
+) -> Any:
     """Run a kernel with a gradient on raw inputs and leave a node on the tape."""
     if kernel.saving is not None:
         output, saved = kernel.saving(*inputs, **statics)
     else:
         output, saved = kernel.function(*inputs, **statics), None
-    node = Node(kernel, inputs, parents, statics, output, saved)
+    node = Node(kernel, inputs, parents, statics, output, saved, frozen)
     if type(output) is tuple:
         return tuple(_part(value, node, i) for i, value in enumerate(output))
     return tracked(output, node)
@@ -61,6 +67,12 @@ def _part(value: Any, node: Node, index: int) -> Tensor:
 
 def _has_gradient(kernel: Kernel) -> bool:
     return kernel.rules is not None or kernel.joint_rule is not None or kernel.backward is not None
+
+
+def _frozen(*arguments: Any) -> tuple[Leaf, ...]:
+    """The leaves of the arguments that could take a gradient but are frozen."""
+    leaves = (argument._leaf() for argument in arguments if isinstance(argument, Tensor) and argument.node is None)
+    return tuple(leaf for leaf in leaves if leaf is not None)
 
 
 def _plain_results(output: Any) -> Any:
@@ -82,7 +94,7 @@ def _generic(kernel: Kernel, wrapping: bool) -> Callable[..., Any]:
             raw = not wrapping and not grad_enabled() and _raw_pattern(tuple(map(type, arguments)))
             return output if raw else _plain_results(output)
         if _has_gradient(kernel) or kernel.body is None:
-            return record(kernel, inputs, parents, statics)
+            return record(kernel, inputs, parents, statics, _frozen(*arguments))
         return kernel.body(*map(lift, arguments), **statics)
 
     return evaluate
@@ -101,9 +113,14 @@ def _specialised(kernel: Kernel, types: tuple[type, ...], wrapping: bool) -> Cal
     values = [f"v{i}" if tensor else f"a{i}" for i, tensor in enumerate(tensors)]
     nodes = [f"n{i}" if tensor else "None" for i, tensor in enumerate(tensors)]
     tracked = [node for node in nodes if node != "None"]
+    may_be_frozen = [i for i, kind in enumerate(types) if tensors[i] and kind is not Tensor]
     statics = list(kernel.signature.statics)
     given = "".join(f", {name}={name}" for name in statics)
     packed = f"dict({given[2:]})" if statics else "no_statics"
+    frozen = ""
+    if may_be_frozen:
+        some = " or ".join(f"n{i} is None" for i in may_be_frozen)
+        frozen = f", find_frozen({', '.join(names[i] for i in may_be_frozen)}) if {some} else ()"
     body = [f"v{i} = a{i}.value; n{i} = a{i}.node" for i, tensor in enumerate(tensors) if tensor]
     if kernel.differentiable and tracked:
         body.append(f"if ({' or '.join(f'{node} is not None' for node in tracked)}) and grad_enabled():")
@@ -113,11 +130,11 @@ def _specialised(kernel: Kernel, types: tuple[type, ...], wrapping: bool) -> Cal
             )
             body.append(f"    return body({lifted}{given})")
         elif kernel.saving is not None:
-            body.append(f"    return record(kernel, ({', '.join(values)},), ({', '.join(nodes)},), {packed})")
+            body.append(f"    return record(kernel, ({', '.join(values)},), ({', '.join(nodes)},), {packed}{frozen})")
         else:
             body += [
                 f"    y = run({', '.join(values)}{given})",
-                f"    node = Node(kernel, ({', '.join(values)},), ({', '.join(nodes)},), {packed}, y)",
+                f"    node = Node(kernel, ({', '.join(values)},), ({', '.join(nodes)},), {packed}, y, None{frozen})",
                 "    if type(y) is tuple: return tuple(part(value, node, i) for i, value in enumerate(y))",
                 "    t = new(Tensor); t.value = y; t.node = node",
                 "    return t",
@@ -134,7 +151,8 @@ def _specialised(kernel: Kernel, types: tuple[type, ...], wrapping: bool) -> Cal
     source = f"def evaluate({parameters}):\n" + "\n".join(f"    {line}" for line in body)
     scope: dict[str, Any] = {
         "Node": Node, "Tensor": Tensor, "body": kernel.body, "grad_enabled": grad_enabled,
-        "kernel": kernel, "lift": lift, "new": object.__new__, "no_statics": _NO_STATICS, "plain": plain,
+        "find_frozen": _frozen, "kernel": kernel, "lift": lift,
+        "new": object.__new__, "no_statics": _NO_STATICS, "plain": plain,
         "record": record, "part": _part, "run": kernel.function,
     }  # fmt: skip
     exec(compile(source, f"<{kernel.name} on Tensors>", "exec"), scope)

@@ -75,7 +75,7 @@ def value_and_grad(
 
     @functools.wraps(f)
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
-        with _Derivative(args, argnums) as derivative:
+        with _Derivative(args, argnums, kwargs) as derivative:
             result = f(*derivative.args, **kwargs)
             value, aux = result if has_aux else (result, None)
             root = _scalar(value, f)
@@ -127,7 +127,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     """
     if not isinstance(primals, tuple | list) or not isinstance(tangents, tuple | list):
         raise ArgumentError("jvp: primals and tangents must be tuples, one entry for each argument of the function")
-    with _Derivative(tuple(primals), range(len(primals)), nested=True) as derivative:
+    with _Derivative(tuple(primals), range(len(primals))) as derivative:
         outputs, rebuild = flatten(f(*derivative.args))
         roots = [_tensor(output) for output in outputs]
         given, _ = flatten(list(tangents))
@@ -151,7 +151,7 @@ def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callabl
 
     @functools.wraps(f)
     def matrix(*args: Any, **kwargs: Any) -> Any:
-        with _Derivative(args, argnums) as derivative:
+        with _Derivative(args, argnums, kwargs) as derivative:
             outputs, rebuild = flatten(f(*derivative.args, **kwargs))
             roots = [_tensor(output) for output in outputs]
             rows = [derivative.arranged(_jacobian_rows(derivative, root)) for root in roots]
@@ -177,15 +177,17 @@ class _Derivative:
     stays reachable for the derivative around this one.
     """
 
-    def __init__(self, args: tuple[Any, ...], argnums: int | Sequence[int], nested: bool = False) -> None:
+    def __init__(
+        self, args: tuple[Any, ...], argnums: int | Sequence[int], kwargs: dict[str, Any] | None = None
+    ) -> None:
         self.single = isinstance(argnums, int)
         self.positions = [_position(n, args) for n in ([argnums] if isinstance(argnums, int) else argnums)]
         self.outside = grad_depth.get()
-        every, _ = flatten(list(args))
-        tensors = [leaf for leaf in every if isinstance(leaf, Tensor)]
-        self.returns_tensors = bool(tensors) or self.outside > 0
-        self.create = self.outside > 0 or (grad_enabled() and any(leaf.node is not None for leaf in tensors))
-        self.nested = nested
+        every, _ = flatten([*args, kwargs or {}])
+        tensors = any(isinstance(leaf, Tensor) for leaf in every)
+        self.returns_tensors = tensors or self.outside > 0
+        # Recorded even if none of these is tracked: the function may hold parameters that are.
+        self.create = self.outside > 0 or (grad_enabled() and tensors)
         flattened = [flatten(args[position]) for position in self.positions]
         self._counts = [len(leaves) for leaves, _ in flattened]
         self._rebuild = [rebuild for _, rebuild in flattened]

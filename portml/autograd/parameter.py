@@ -76,9 +76,7 @@ class Parameter(Tensor):
         return self._kept
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
-        copy = Parameter(self._unpacked(), self.requires_grad)
-        memo[id(self)] = copy
-        return copy
+        return Parameter(self._unpacked(), self.requires_grad)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Parameter, (self._unpacked(), self.requires_grad)

@@ -44,10 +44,12 @@ class Node:
     output : array or tuple of arrays
     saved : object
         What the kernel's ``saving`` kept for its ``backward``.
+    frozen : tuple of Leaf
+        Those of parameters among the inputs that take no gradient, but must not be written either.
     sequence : int
     """
 
-    __slots__ = ("inputs", "kernel", "output", "parents", "saved", "sequence", "statics")
+    __slots__ = ("frozen", "inputs", "kernel", "output", "parents", "saved", "sequence", "statics")
 
     def __init__(
         self,
@@ -57,6 +59,7 @@ class Node:
         statics: dict[str, Any],
         output: Any,
         saved: Any = None,
+        frozen: tuple[Leaf, ...] = (),
     ) -> None:
         self.kernel = kernel
         self.inputs = inputs
@@ -64,11 +67,12 @@ class Node:
         self.statics = statics
         self.output = output
         self.saved = saved
+        self.frozen = frozen
         self.sequence = next_sequence()
 
     def free(self) -> None:
         """Let go of what was recorded; another walk over this node is refused."""
-        self.inputs = self.parents = ()
+        self.inputs = self.parents = self.frozen = ()
         self.output = self.saved = None
 
     @property
@@ -83,7 +87,7 @@ class Leaf:
     Attributes
     ----------
     gradient : Tensor or None
-        What `Tensor.backward` deposited, where no `sink` takes it.
+        What `Tensor.backward` deposited, where no `sink` takes it or the sink would lose its history.
     sink : raw array or None
         A view into an optimizer's flat gradient, written in place.
     absent : bool
@@ -114,6 +118,9 @@ class Leaf:
             # The first one is copied: it may be a read-only view, or belong to another leaf or the caller as well.
             self.gradient = _own(gradient) if self.gradient is None else xp.add(self.gradient, gradient)
             return
+        if self.gradient is not None or (Wrapping.is_tensor(gradient) and gradient.node is not None):
+            # The sink holds numbers only; the history that `create_graph` asked for is kept beside it.
+            self.gradient = gradient if self.absent else xp.add(self._so_far(), gradient)
         raw = _value(gradient)
         if self.absent:
             xp.write_into(self.sink, raw)
@@ -122,6 +129,10 @@ class Leaf:
             xp.write_into(self.sink, xp.add(self.sink, raw))
         else:
             self.sink += raw
+
+    def _so_far(self) -> Any:
+        """What was deposited in the sink, with its history if it has one."""
+        return Wrapping.plain(self.sink) if self.gradient is None else self.gradient
 
     def clear(self) -> None:
         """Forget the gradient; the next deposit overwrites the sink."""
@@ -303,6 +314,8 @@ class _Walk:
         """The gradient of a kernel is a kernel; to be differentiated itself, its twin runs on Tensors."""
         kernel, statics = node.kernel, node.statics
         assert kernel.backward is not None
+        if not kernel.takes_complex:
+            _refuse_complex(node, g)
         needs = tuple(parent is not None for parent in node.parents)
         if self.create_graph:
             inputs = tuple(map(self.connected, node.inputs, node.parents))
@@ -368,6 +381,17 @@ def _cast(gradient: Any, dtype: Any) -> Any:
     return gradient if gradient.dtype == dtype else xp.astype(gradient, dtype)
 
 
+def _refuse_complex(node: Node, g: Any) -> None:
+    """Refuse what a gradient kernel that knows no conjugates would silently get wrong."""
+    tracked = (given for given, parent in zip(node.inputs, node.parents, strict=True) if parent is not None)
+    for array in (*(g if type(g) is tuple else (g,)), *tracked):
+        if dtype_kind(array.dtype) == "complex":
+            raise GradientError(
+                f"{node.kernel.name}: its gradient is for real numbers, got {array.dtype}; "
+                "compute with real and imaginary parts apart"
+            )
+
+
 def _refuse_freed(node: Node) -> None:
     raise GradientError(
         f"the record of {node.kernel.name} was freed by an earlier backward; "
@@ -376,7 +400,7 @@ def _refuse_freed(node: Node) -> None:
 
 
 def _refuse_overwritten(node: Node) -> None:
-    for parent in node.parents:
+    for parent in (*node.parents, *node.frozen):
         if type(parent) is Leaf and parent.last_written() > node.sequence:
             raise GradientError(
                 f"a parameter was written in place after {node.kernel.name} used it, so that its gradient would be "

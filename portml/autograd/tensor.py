@@ -11,6 +11,7 @@ import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from portml.autograd.cotangent import cotangent_of, gradient_like
 from portml.autograd.modes import grad_enabled
 from portml.autograd.tape import Leaf, Node, Origin, Part, Wrapping, next_sequence, walk
 from portml.backends import (
@@ -176,7 +177,7 @@ class Tensor:
         leaf = self._leaf()
         if leaf is None:
             return None
-        if leaf.sink is not None:
+        if leaf.sink is not None and leaf.gradient is None:
             return None if leaf.absent else plain(leaf.sink)
         return leaf.gradient  # type: ignore[no-any-return]
 
@@ -185,12 +186,10 @@ class Tensor:
         leaf = self._leaf()
         if leaf is None:
             raise GradientError("grad: this Tensor takes no gradient; make it with requires_grad=True")
+        given = None if gradient is None else lift(gradient_like(self, gradient, "grad"))
         leaf.clear()
-        if gradient is not None:
-            gradient = lift(gradient)
-            if gradient.shape != self.shape:
-                raise ShapeError(f"grad: expected shape {self.shape}, got {gradient.shape}")
-            leaf.deposit(gradient)
+        if given is not None:
+            leaf.deposit(given)
 
     def backward(
         self, gradient: Array | None = None, retain_graph: bool | None = None, create_graph: bool = False
@@ -215,7 +214,7 @@ class Tensor:
         """
         if self.node is None:
             raise GradientError("backward: nothing was recorded; no input of this Tensor has requires_grad=True")
-        cotangent = _cotangent(self, gradient)
+        cotangent = cotangent_of(self, gradient)
         if not create_graph and isinstance(cotangent, Tensor):
             cotangent = cotangent.value
         walk([(self.node, cotangent)], create_graph=create_graph, retain_graph=bool(retain_graph))
@@ -388,19 +387,6 @@ def _check_differentiable(dtype: Any) -> None:
 
 def _unpickled(kind: type[Tensor], backend: str, value: Any, requires_grad: bool) -> Tensor:
     return kind(get_backend(backend).asarray(value), requires_grad)
-
-
-def _cotangent(tensor: Tensor, gradient: Array | None) -> Any:
-    if gradient is None:
-        if tensor.size != 1:
-            raise ShapeError(
-                f"backward: a Tensor of shape {tensor.shape} needs a gradient of that shape; "
-                "reduce it to a scalar, for example with sum or mean, or pass gradient="
-            )
-        return operations.ones_like(tensor.value)
-    if gradient.shape != tensor.shape:
-        raise ShapeError(f"gradient: expected shape {tensor.shape}, got {gradient.shape}")
-    return gradient
 
 
 def _exportable(value: Any) -> Any:

@@ -8,15 +8,24 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from portml.backends.kernel import kernels_in_use, use_kernels
-from portml.backends.namespaces import Array, is_tensor, library_of
-from portml.errors import BackendUnavailableError, DtypeError, MissingDependencyError, UnknownBackendError
+from portml.backends.namespaces import Array, dtype_kind, is_tensor, library_of
+from portml.errors import (
+    BackendUnavailableError,
+    DtypeError,
+    MissingDependencyError,
+    RangeError,
+    ShapeError,
+    UnknownBackendError,
+)
 
 __all__ = [
     "Backend",
@@ -35,6 +44,11 @@ _MODULES = {
     "cupy": "portml.backends._cupy",
     "strict": "portml.backends._strict",
 }
+# Names of data types that a backend may have; a namespace has functions and constants as well.
+_DTYPES = frozenset(
+    {"bool", "complex64", "complex128", "float16", "float32", "float64"}
+    | {f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)}
+)
 _OPENED: dict[tuple[str, str | None], Backend] = {}
 _generator: Callable[..., Any] | None = None
 
@@ -91,6 +105,15 @@ class Backend(ABC):
         Returns
         -------
         array on this backend
+
+        Raises
+        ------
+        DtypeError
+            If `data` holds no numbers, or `dtype` is no data type of this backend.
+        RangeError
+            If a sequence holds an integer that its data type does not.
+        ShapeError
+            If a sequence is ragged.
         """
         data = _raw(data)
         wanted = self.dtype(dtype)
@@ -98,7 +121,7 @@ class Backend(ABC):
             if not copy and wanted in (None, data.dtype) and data.device == self.device:
                 return data
             return self.xp.asarray(data, dtype=wanted, device=self.device, copy=copy)
-        return self._from_host(_host_array(data), wanted)
+        return self._from_host(_host_array(data, wanted), wanted)
 
     @abstractmethod
     def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
@@ -133,7 +156,7 @@ class Backend(ABC):
         """A data type in the library's own words; names such as "float32" are looked up, None stays None."""
         if not isinstance(dtype, str):
             return dtype
-        found = getattr(self.xp, dtype, None)
+        found = getattr(self.xp, dtype, None) if dtype in _DTYPES else None
         if found is None:
             raise DtypeError(f"dtype: {dtype!r} is no data type of the {self.name} backend; try 'float32' or 'int64'")
         return found
@@ -257,13 +280,48 @@ def _raw(x: Any) -> Any:
     return x.value if is_tensor(x) else x
 
 
-def _host_array(data: Any) -> np.ndarray[Any, Any]:
-    """`data` as a NumPy array; arrays of other backends are copied to the host first."""
+def _host_array(data: Any, wanted: Any) -> np.ndarray[Any, Any]:
+    """`data` as a NumPy array of numbers; arrays of other backends are copied to the host first."""
     if isinstance(data, np.ndarray | np.generic):
-        return np.asarray(data)
-    if isinstance(data, bool | int | float | complex | Sequence):
+        if isinstance(data, np.ndarray):
+            library_of(data)  # refuses subclasses: numpy.asarray would drop a mask
         array = np.asarray(data)
-        if array.dtype == object:
-            raise DtypeError(f"data: expected numbers in a regular shape, got a ragged or mixed {type(data).__name__}")
-        return array
-    return to_numpy(data)
+    elif isinstance(data, bool | int | float | complex | Sequence):
+        array = _array_of_numbers(data, wanted)
+    else:
+        array = to_numpy(data)
+    if array.dtype.kind not in "biufc":
+        raise DtypeError(f"data: expected numbers, got {array.dtype}; encode them as numbers first")
+    # Devices take the bytes in the order of the host only.
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _array_of_numbers(data: Any, wanted: Any) -> np.ndarray[Any, Any]:
+    """A Python number or nested sequence as an array, integers kept to the last digit."""
+    try:
+        array = np.asarray(data)
+    except ValueError as error:
+        raise ShapeError(f"data: expected a regular shape, got a ragged {type(data).__name__}") from error
+    kind = None if wanted is None else dtype_kind(wanted)
+    if array.dtype.kind in "fO" and kind in ("int", "uint"):
+        # Small and large integers together would have become floating-point numbers, which lose digits.
+        exact = np.asarray(data, dtype=object)
+        if all(isinstance(number, Integral) for number in exact.flat):
+            array = exact
+    if array.dtype.kind in "iuO" and kind in ("int", "uint"):
+        return _checked_integers(array, wanted)
+    if array.dtype.kind == "O":
+        raise DtypeError(f"data: expected numbers that a data type holds, got a mixed {type(data).__name__}")
+    return array
+
+
+def _checked_integers(array: np.ndarray[Any, Any], wanted: Any) -> np.ndarray[Any, Any]:
+    """Integers as they are, or RangeError if the data type does not hold one of them."""
+    numpys = np.dtype(next(name for name in _DTYPES if re.search(rf"\b{name}\b", str(wanted))))
+    limits = np.iinfo(numpys)
+    for number in (array.min(), array.max()) if array.size else ():
+        if not limits.min <= int(number) <= limits.max:
+            raise RangeError(
+                f"data: got {number}, expected integers that fit into {numpys}: from {limits.min} to {limits.max}"
+            )
+    return array.astype(numpys)

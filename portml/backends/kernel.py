@@ -51,7 +51,9 @@ class KernelFunction(Protocol):
     def on(self, library: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Register an override for the library of that name."""
 
-    def gradient(self, *, backward: KernelFunction, saving: KernelFunction | None = None) -> None:
+    def gradient(
+        self, *, backward: KernelFunction, saving: KernelFunction | None = None, takes_complex: bool = False
+    ) -> None:
         """Declare the kernels that compute this kernel's gradient."""
 
 
@@ -113,6 +115,8 @@ class Kernel:
         How a gradient flows through an operation of the standard, as `portml.autograd.rules` says.
     saving, backward : kernel functions or None
         The kernels of the gradient; where there is none the body itself is differentiated.
+    takes_complex : bool
+        Whether these are right for complex numbers too.
     function : KernelFunction
         What is called.
     """
@@ -138,6 +142,7 @@ class Kernel:
         self.table: dict[str, Callable[..., Any]] = {}
         self.saving: KernelFunction | None = None
         self.backward: KernelFunction | None = None
+        self.takes_complex = False
         self.rules: tuple[Callable[..., Any] | None, ...] | None = None
         self.joint_rule: Callable[..., Any] | None = None
         self._cache: dict[Any, Callable[..., Any]] = {}
@@ -162,7 +167,9 @@ class Kernel:
 
         return register
 
-    def gradient(self, *, backward: KernelFunction, saving: KernelFunction | None = None) -> None:
+    def gradient(
+        self, *, backward: KernelFunction, saving: KernelFunction | None = None, takes_complex: bool = False
+    ) -> None:
         """Declare the kernels of the gradient.
 
         Parameters
@@ -173,8 +180,10 @@ class Kernel:
         saving : kernel, optional
             ``saving(*arrays, **statics)`` gives the result and what the backward wants to keep; without it the
             result itself is kept.
+        takes_complex : bool
+            Whether `backward` is right for complex numbers too: conjugates stand where they must.
         """
-        self.saving, self.backward = saving, backward
+        self.saving, self.backward, self.takes_complex = saving, backward, takes_complex
 
     def writes_out(self, implementation: Callable[..., Any]) -> bool:
         """Whether this implementation takes ``out=`` itself; else its result is copied there."""

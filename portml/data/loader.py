@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from numbers import Integral
 from typing import Any
 
 from portml.backends import Array, Backend, get_backend, to_numpy
@@ -70,10 +71,13 @@ class DataLoader:
         drop_last: bool = False,
         backend: str | Backend | None = None,
     ) -> None:
-        if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
+        given: Any = batch_size  # NumPy's integers are welcome too
+        if not isinstance(given, Integral) or isinstance(given, bool) or given < 1:
             raise ArgumentError(f"batch_size: expected a positive integer, got {batch_size!r}")
         if shuffle and rng is None:
             raise ArgumentError("rng: a generator is needed to shuffle, got None; give portml.random.Generator(seed)")
+        if rng is not None and not isinstance(rng, Generator):
+            raise ArgumentError(f"rng: expected a portml.random.Generator, got {rng!r}; give Generator(seed)")
         if len(dataset) == 0:
             raise DataError("dataset: expected at least one sample, got an empty data set")
         if drop_last and len(dataset) < batch_size:
@@ -81,7 +85,7 @@ class DataLoader:
                 f"dataset: expected at least one batch of {batch_size} samples as drop_last is set, got {len(dataset)}"
             )
         self.dataset = dataset
-        self.batch_size = batch_size
+        self.batch_size = int(batch_size)
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.backend = _default_backend(dataset) if backend is None else get_backend(backend)
@@ -161,7 +165,10 @@ class DataLoader:
             if not isinstance(generator, dict):
                 raise CheckpointError(f"state: expected the generator's state as a dictionary, got {generator!r}")
             assert self._rng is not None
-            self._rng = Generator.from_state(generator, self._rng.backend)
+            try:
+                self._rng = Generator.from_state(generator, self._rng.backend)
+            except ArgumentError as error:
+                raise CheckpointError(f"state: of its generator, {error}") from error
         self._epoch, self._batch = epoch, batch
         self._epoch_start = None
         self._resuming = True

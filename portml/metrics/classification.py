@@ -27,9 +27,9 @@ def accuracy(y_true: Array, y_pred: Array) -> Array:
         If the shapes do not fit, or there are no samples.
     """
     xp = namespace(y_true, y_pred)
-    if len(y_pred.shape) == len(y_true.shape) + 1:
+    if len(y_pred.shape) == len(y_true.shape) + 1 > 1:
         y_pred = xp.argmax(y_pred, axis=1)
-    if y_pred.shape != y_true.shape or y_true.shape[:1] == (0,):
+    if y_pred.shape != y_true.shape or y_true.shape[:1] in ((), (0,)):
         raise ShapeError(
             f"y_pred: expected classes of shape {y_true.shape}, at least one, or scores with one more axis, "
             f"got {y_pred.shape}"

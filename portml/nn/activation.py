@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from portml.backends import Array, operations
 from portml.backends.kernels import activation as kernels
+from portml.errors import ShapeError
 from portml.nn.module import Module
 
 __all__ = ["ELU", "LeakyReLU", "LogSoftmax", "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Swish", "Tanh"]
@@ -90,7 +91,7 @@ class Softmax(Module):
 
     def forward(self, x: Array) -> Array:
         """Rows along `dim` that sum to 1."""
-        return kernels.softmax(x, axis=self.dim)
+        return kernels.softmax(x, axis=_axis(self, x))
 
     def extra_repr(self) -> str:
         """The axis."""
@@ -105,8 +106,15 @@ class LogSoftmax(Module):
 
     def forward(self, x: Array) -> Array:
         """Logarithms of probabilities along `dim`."""
-        return kernels.log_softmax(x, axis=self.dim)
+        return kernels.log_softmax(x, axis=_axis(self, x))
 
     def extra_repr(self) -> str:
         """The axis."""
         return f"dim={self.dim}"
+
+
+def _axis(layer: Softmax | LogSoftmax, x: Array) -> int:
+    """The axis of a layer that normalises along one, if `x` has it."""
+    if not -len(x.shape) <= layer.dim < len(x.shape):
+        raise ShapeError(f"{type(layer).__name__}: dim={layer.dim} is no axis of an input of shape {tuple(x.shape)}")
+    return layer.dim

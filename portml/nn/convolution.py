@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from numbers import Integral
 
 from portml.autograd.parameter import Parameter
 from portml.backends import Array, Backend
@@ -101,10 +103,10 @@ class Conv2d(Module):
 
 def pair(value: int | tuple[int, int], name: str, least: int) -> tuple[int, int]:
     """A number for both axes of an image, or one for each; refused below `least`."""
-    both = (value, value) if isinstance(value, int) else tuple(value)
-    if len(both) != 2 or not all(isinstance(one, int) and one >= least for one in both):
+    both = (value, value) if isinstance(value, Integral) else tuple(value) if isinstance(value, Iterable) else ()
+    if len(both) != 2 or not all(isinstance(one, Integral) and one >= least for one in both):
         raise ArgumentError(f"{name}: expected an integer of at least {least}, or a pair of them, got {value!r}")
-    return both[0], both[1]
+    return int(both[0]), int(both[1])
 
 
 def _padding_widths(

@@ -8,6 +8,7 @@ from portml.errors import RangeError
 from portml.nn.initialisation import generator_for
 from portml.nn.module import Module
 from portml.random import Generator
+from portml.random.arguments import checked_real
 
 __all__ = ["Dropout"]
 
@@ -29,7 +30,7 @@ class Dropout(Module):
     def __init__(
         self, p: float = 0.5, *, rng: Generator | int | None = None, backend: str | Backend | None = None
     ) -> None:
-        if not 0 <= p <= 1:
+        if not 0 <= checked_real("p", p) <= 1:
             raise RangeError(f"p: expected a probability in [0, 1], got {p!r}")
         self.p = p
         self.rng = generator_for(rng, backend).split(1)[0]

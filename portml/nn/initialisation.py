@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import secrets
+from numbers import Integral
 
 from portml.backends import Array, Backend, get_backend, namespace
 from portml.errors import ArgumentError, ShapeError
@@ -119,9 +120,9 @@ def generator_for(rng: Generator | int | None, backend: str | Backend | None) ->
                 "make the generator with that backend"
             )
         return rng
-    if rng is not None and not isinstance(rng, int):
+    if rng is not None and not isinstance(rng, Integral):
         raise ArgumentError(f"rng: expected a portml.random.Generator or a seed, got a {type(rng).__name__}")
-    return Generator(secrets.randbits(64) if rng is None else rng, get_backend(backend))
+    return Generator(secrets.randbits(64) if rng is None else int(rng), get_backend(backend))
 
 
 def _uniform(shape: Shape, bound: float, rng: Generator, dtype: str) -> Array:

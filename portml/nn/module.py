@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from portml.autograd import Tensor, grad_enabled, lift
 from portml.autograd.parameter import Parameter
-from portml.backends import Array, Backend, backend_of, get_backend, is_tensor, operations, to_numpy
-from portml.errors import ArgumentError, CheckpointError
+from portml.backends import Array, Backend, backend_of, dtype_kind, get_backend, is_tensor, operations, to_numpy
+from portml.errors import ArgumentError, CheckpointError, DtypeError, PortmlError, ShapeError
 from portml.random import Generator
 
 __all__ = ["Module"]
@@ -138,25 +138,32 @@ class Module:
         Raises
         ------
         CheckpointError
-            If names or shapes do not fit; all of them are listed, and nothing has been written.
+            If names, shapes or kinds of numbers do not fit; all of them are listed, and nothing has been written.
         """
+        if not isinstance(state, Mapping):
+            raise CheckpointError(f"state: expected a dictionary of arrays by name, got a {type(state).__name__}")
         own: dict[str, Any] = {}
         for name, module in self._walk(""):
             own |= {_dotted(name, attribute): value for attribute, value in module._own_state()}
         missing = [name for name in own if name not in state]
         unexpected = [name for name in state if name not in own]
-        wrong = [
-            f"{name}: expected {tuple(own[name].shape)}, got {tuple(state[name].shape)}"
-            for name in own
-            if name in state and tuple(state[name].shape) != tuple(own[name].shape)
-        ]
         complaints = [f"{name} is missing" for name in missing if strict]
-        complaints += [f"{name} is unexpected" for name in unexpected if strict] + wrong
+        complaints += [f"{name} is unexpected" for name in unexpected if strict]
+        # All are converted before the first is written, so that a state that is refused leaves nothing behind.
+        ready = []
+        for name, destination in own.items():
+            if name in state:
+                try:
+                    ready.append((destination, _fitting(state[name], destination)))
+                except PortmlError as error:
+                    complaints.append(f"{name}: {error}")
         if complaints:
             raise CheckpointError(f"state: does not fit {type(self).__name__}: {'; '.join(complaints)}")
-        for name, value in own.items():
-            if name in state:
-                _copy_into(value, state[name])
+        for destination, values in ready:
+            if isinstance(destination, Parameter):
+                destination.assign(values)
+            else:
+                operations.write_into(destination, values)
         return missing, unexpected
 
     def train(self: Self, mode: bool = True) -> Self:
@@ -186,6 +193,8 @@ class Module:
         An optimizer built before holds the old arrays and refuses its next step; build it afterwards.
         """
         opened = None if backend is None else get_backend(backend)
+        if dtype is not None and dtype_kind(dtype) not in ("float", "complex"):
+            raise DtypeError(f"dtype: expected a floating data type, got {dtype!r}; parameters hold fractions")
         for parameter in self.parameters():
             target = opened or backend_of(parameter.value)
             moved = target.asarray(parameter.value, dtype=dtype)
@@ -250,14 +259,36 @@ def _dotted(prefix: str, name: str) -> str:
     return f"{prefix}.{name}" if prefix else name
 
 
-def _copy_into(destination: Any, source: Any) -> None:
+def _fitting(source: Any, destination: Any) -> Array:
+    """Values of a state in the shape and data type of where they go, and on its backend."""
+    if not hasattr(source, "shape") or not hasattr(source, "dtype"):
+        raise DtypeError(f"expected an array, got a {type(source).__name__}")
+    if tuple(source.shape) != tuple(destination.shape):
+        raise ShapeError(f"expected {tuple(destination.shape)}, got {tuple(source.shape)}")
+    if hasattr(source, "detach"):  # a Tensor of this library or of PyTorch
+        source = source.detach()
     backend = backend_of(destination)
     if not is_tensor(source) and type(source).__module__.partition(".")[0] not in ("numpy", "cupy", "array_api_strict"):
-        source = to_numpy(source)
-    if isinstance(destination, Parameter):
-        destination.assign(backend.asarray(source))
-    else:
-        operations.write_into(destination, backend.asarray(source, dtype=destination.dtype))
+        source = _exported(source)
+    values = backend.asarray(source)
+    given, wanted = dtype_kind(values.dtype), dtype_kind(destination.dtype)
+    if _BREADTH[given] > _BREADTH[wanted]:
+        raise DtypeError(f"expected {destination.dtype}, got {values.dtype}, which holds more than that")
+    return backend.asarray(values, dtype=destination.dtype)
+
+
+def _exported(source: Any) -> Array:
+    """An array of a library that is no backend, on the host."""
+    try:
+        return to_numpy(source)
+    except (BufferError, RuntimeError, TypeError) as error:
+        raise DtypeError(
+            f"{type(source).__name__} of {source.dtype} cannot be read ({error}); convert it first"
+        ) from error
+
+
+# What a conversion may widen but not narrow: it would drop an imaginary part or a fraction.
+_BREADTH = {"bool": 0, "uint": 0, "int": 0, "float": 1, "complex": 2, "other": 3}
 
 
 def _raw_unless_tracked(result: Any) -> Any:

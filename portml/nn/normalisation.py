@@ -8,6 +8,7 @@ from portml.backends import Array, Backend, get_backend, operations, to_numpy
 from portml.backends.kernels import normalisation as kernels
 from portml.errors import ArgumentError, ShapeError
 from portml.nn.module import Module
+from portml.random.arguments import checked_count, checked_shape
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "LayerNorm"]
 
@@ -40,7 +41,7 @@ class LayerNorm(Module):
         backend: str | Backend | None = None,
         dtype: str = "float32",
     ) -> None:
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        shape = checked_shape(normalized_shape)
         if not shape:
             raise ArgumentError("normalized_shape: expected at least one axis, got none")
         opened = get_backend(backend)
@@ -81,7 +82,7 @@ class _BatchNorm(Module):
         backend: str | Backend | None = None,
         dtype: str = "float32",
     ) -> None:
-        if num_features < 1:
+        if checked_count("num_features", num_features) < 1:
             raise ArgumentError(f"num_features: expected at least 1, got {num_features}")
         opened = get_backend(backend)
         self.num_features = num_features

@@ -6,15 +6,16 @@ float64 and put into a slot), and the kernel that takes the step on flat arrays.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any, ClassVar
 
 from portml.autograd import Tensor
-from portml.backends import Array, Slot, operations
-from portml.errors import ArgumentError, CheckpointError
-from portml.optim.storage import FlatStorage, Run, by_kind, unique
+from portml.backends import Array, Slot, dtype_kind, operations
+from portml.errors import ArgumentError, CheckpointError, DtypeError
+from portml.optim.storage import FlatStorage, Run, by_kind, refuse_computed, unique
 
-__all__ = ["Optimizer"]
+__all__ = ["Optimizer", "check_at_least_zero"]
 
 
 class Optimizer:
@@ -34,6 +35,7 @@ class Optimizer:
     """
 
     slot_size: ClassVar[int] = 1
+    takes_complex: ClassVar[bool] = False
 
     def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -41,6 +43,10 @@ class Optimizer:
         self._storages: list[list[FlatStorage]] = []
         self._states: dict[int, dict[str, Array]] = {}
         self._slots: dict[tuple[int, int, int], Slot] = {}
+        if isinstance(params, Tensor) or not isinstance(params, Iterable):
+            raise ArgumentError(
+                f"params: expected several parameters, as model.parameters() gives them, got a {type(params).__name__}"
+            )
         given: list[Any] = list(params)
         if given and all(isinstance(group, Mapping) for group in given):
             for group in given:
@@ -64,7 +70,7 @@ class Optimizer:
 
     def check(self, group: dict[str, Any]) -> None:
         """Refuse options out of range."""
-        _check_at_least_zero(group, "lr", "weight_decay")
+        check_at_least_zero(group, "lr", "weight_decay", "eps", "momentum", "lr_decay")
 
     # What a user calls
 
@@ -108,8 +114,12 @@ class Optimizer:
             raise ArgumentError("group: a parameter is in another group already; each belongs to one")
         complete = {**self.defaults, **group, "params": parameters}
         self.check(complete)
-        self.param_groups.append(complete)
+        if not self.takes_complex:
+            _refuse_complex(type(self).__name__, parameters)
+        # Last what changes anything: a group that is refused leaves the optimizer and its parameters as they were.
+        refuse_computed(parameters)
         self._storages.append([FlatStorage(kind) for kind in by_kind(parameters)])
+        self.param_groups.append(complete)
 
     # Checkpoints, in PyTorch's form
 
@@ -136,16 +146,21 @@ class Optimizer:
         Raises
         ------
         CheckpointError
-            If groups or shapes differ; nothing has been written.
+            If groups, names or shapes differ, or it is no such state; nothing has been written.
         """
-        groups = state["param_groups"]
+        groups, arrays = _parts_of_state(state)
         sizes = [len(group["params"]) for group in groups]
         expected = [len(group["params"]) for group in self.param_groups]
         if sizes != expected:
             raise CheckpointError(f"state: expected parameter groups of {expected} parameters, got {sizes}")
         order = [index for group in groups for index in group["params"]]
-        parts = {place: state["state"][index] for place, index in enumerate(order) if index in state["state"]}
-        self._check_state(parts)
+        parts = {place: arrays[index] for place, index in enumerate(order) if arrays.get(index)}
+        names = [
+            self.state_names({**group, **options})
+            for group, options in zip(self.param_groups, groups, strict=True)
+            for _ in group["params"]
+        ]
+        self._check_state(parts, names)
         for group, options in zip(self.param_groups, groups, strict=True):
             group.update({name: value for name, value in options.items() if name in self.defaults})
         indices = self._indices()
@@ -197,14 +212,21 @@ class Optimizer:
         every = [parameter for group in self.param_groups for parameter in group["params"]]
         return {id(parameter): index for index, parameter in enumerate(every)}
 
-    def _check_state(self, parts: Mapping[int, Mapping[str, Any]]) -> None:
+    def _check_state(self, parts: Mapping[int, Mapping[str, Any]], names: Sequence[tuple[str, ...]]) -> None:
         every = [parameter for group in self.param_groups for parameter in group["params"]]
         for index, arrays in parts.items():
-            for name, array in arrays.items():
-                if name != "step" and tuple(array.shape) != tuple(every[index].shape):
+            given = sorted(name for name, array in arrays.items() if name != "step" and array is not None)
+            # PyTorch's SGD keeps None where no velocity has begun.
+            if given and given != sorted(names[index]):
+                raise CheckpointError(
+                    f"state: parameter {index} has {', '.join(given)}, but {type(self).__name__} keeps "
+                    f"{', '.join(names[index]) or 'nothing'}; load a state of the same kind of optimizer"
+                )
+            for name in given:
+                shape = tuple(getattr(arrays[name], "shape", ()))
+                if shape != tuple(every[index].shape):
                     raise CheckpointError(
-                        f"state: {name} of parameter {index} has shape {tuple(array.shape)}, "
-                        f"expected {tuple(every[index].shape)}"
+                        f"state: {name} of parameter {index} has shape {shape}, expected {tuple(every[index].shape)}"
                     )
 
     def _load_storage(self, group: dict[str, Any], storage: FlatStorage, parts: list[Mapping[str, Any]]) -> None:
@@ -219,11 +241,37 @@ class Optimizer:
                 operations.write_into(view, fill)
 
 
+def _parts_of_state(state: Any) -> tuple[list[Mapping[str, Any]], Mapping[int, Mapping[str, Any]]]:
+    """Groups and arrays of what `Optimizer.state_dict` gives, or CheckpointError."""
+    groups, arrays = (state.get(name) for name in ("param_groups", "state")) if isinstance(state, Mapping) else (0, 0)
+    if not isinstance(groups, list | tuple) or not isinstance(arrays, Mapping) or not all(map(_is_group, groups)):
+        raise CheckpointError(
+            "state: expected the state of an optimizer, a dictionary with 'state' and 'param_groups', "
+            f"got {sorted(map(str, state)) if isinstance(state, Mapping) else type(state).__name__}"
+        )
+    return list(groups), arrays
+
+
+def _is_group(group: Any) -> bool:
+    return isinstance(group, Mapping) and isinstance(group.get("params"), list | tuple)
+
+
 def _options(group: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in group.items() if name != "params"}
 
 
-def _check_at_least_zero(group: dict[str, Any], *names: str) -> None:
+def check_at_least_zero(group: dict[str, Any], *names: str) -> None:
+    """Raise ArgumentError unless those of these options that the group has are numbers of at least 0."""
     for name in names:
-        if name in group and not group[name] >= 0:
+        if name in group and not (isinstance(group[name], Real) and group[name] >= 0):
             raise ArgumentError(f"{name}: expected a number of at least 0, got {group[name]!r}")
+
+
+def _refuse_complex(optimizer: str, parameters: list[Tensor]) -> None:
+    """Raise DtypeError for complex parameters: squares of gradients would have to be squares of absolute values."""
+    for parameter in parameters:
+        if dtype_kind(parameter.dtype) == "complex":
+            raise DtypeError(
+                f"params: {optimizer} takes real parameters, got one of {parameter.dtype}; "
+                "keep real and imaginary parts as two parameters, or use SGD"
+            )

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from portml.errors import ArgumentError
+from portml.errors import ArgumentError, CheckpointError
 from portml.optim.optimizer import Optimizer
 
 __all__ = [
@@ -129,11 +129,22 @@ class Schedule:
         return {"epoch": self.epoch, "initial": list(self.initial)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved epoch."""
+        """Go on from a saved epoch.
+
+        Raises
+        ------
+        CheckpointError
+            If it is no schedule's state, or one for other parameter groups.
+        """
+        groups = len(self.optimizer.param_groups)
+        if not {"epoch", "initial"} <= set(state) or len(state["initial"]) != groups:
+            raise CheckpointError(f"state: expected 'epoch' and 'initial' rates of {groups} groups, got {state!r}")
         self.epoch, self.initial = int(state["epoch"]), list(state["initial"])
         self._set()
 
     def _set(self) -> None:
+        # A group that joined later starts from the rate it came with.
+        self.initial += [group["lr"] for group in self.optimizer.param_groups[len(self.initial) :]]
         for group, initial in zip(self.optimizer.param_groups, self.initial, strict=True):
             group["lr"] = self.rate(initial, self.epoch)
 

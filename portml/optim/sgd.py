@@ -34,6 +34,7 @@ class SGD(Optimizer):
     """
 
     slot_size: ClassVar[int] = 2
+    takes_complex: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -56,8 +57,6 @@ class SGD(Optimizer):
     def check(self, group: dict[str, Any]) -> None:
         """Refuse options out of range."""
         super().check(group)
-        if not group["momentum"] >= 0:
-            raise ArgumentError(f"momentum: expected a number of at least 0, got {group['momentum']!r}")
         if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
             raise ArgumentError("nesterov: needs a momentum above 0 and no dampening")
 

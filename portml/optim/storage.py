@@ -17,7 +17,7 @@ from portml.autograd.tape import Leaf, next_sequence
 from portml.backends import Array, backend_of, operations
 from portml.errors import ArgumentError, GradientError, StaleOptimizerError
 
-__all__ = ["FlatStorage", "Run", "by_kind", "unique"]
+__all__ = ["FlatStorage", "Run", "by_kind", "refuse_computed", "unique"]
 
 
 class Run(NamedTuple):
@@ -139,7 +139,10 @@ def unique(parameters: Iterable[Tensor]) -> list[Tensor]:
     found: dict[int, Tensor] = {}
     for parameter in parameters:
         if not isinstance(parameter, Tensor):
-            raise ArgumentError(f"params: expected Tensors or Parameters, got a {type(parameter).__name__}")
+            raise ArgumentError(
+                f"params: expected Tensors or Parameters, as model.parameters() gives them, got a "
+                f"{type(parameter).__name__}"
+            )
         found.setdefault(id(parameter), parameter)
     if not found:
         raise ArgumentError("params: expected at least one parameter, got none; has the model any?")
@@ -153,6 +156,12 @@ def by_kind(parameters: list[Tensor]) -> list[list[Tensor]]:
         kind = (backend_of(parameter.value).name, str(parameter.device), str(parameter.dtype))
         groups.setdefault(kind, []).append(parameter)
     return list(groups.values())
+
+
+def refuse_computed(parameters: list[Tensor]) -> None:
+    """Raise GradientError unless all are leaves."""
+    for parameter in parameters:
+        _leaf(parameter)
 
 
 def _leaf(parameter: Tensor) -> Leaf:

@@ -262,3 +262,40 @@ def test_what_cannot_be_differentiated_is_refused(call, error, message):
 def test_deep_copies_of_results_are_plain(x):
     gradient = grad(cubic)(x)
     np.testing.assert_array_equal(to_numpy(copy.deepcopy(gradient)), to_numpy(gradient))
+
+
+@pytest.mark.parametrize("way", ["argument", "keyword"])
+def test_the_gradient_at_a_tensor_depends_on_parameters_that_the_function_holds(backend, way):
+    w = Tensor(backend.asarray([1.0, 2.0]), requires_grad=True)
+    x = backend.asarray([3.0, 4.0])
+    if way == "argument":
+        slope = grad(lambda x: operations.sum(w * w * x * x))(Tensor(x))
+    else:
+        slope = grad(lambda x, w: operations.sum(w * w * x * x))(x, w=w)
+    operations.sum(slope).backward()
+    np.testing.assert_allclose(to_numpy(w.grad), [4 * 1 * 3.0, 4 * 2 * 4.0])
+
+
+def test_argnums_count_from_the_end_too(x):
+    last = grad(lambda a, b: operations.sum(operations.multiply(a, b)), argnums=-1)
+    np.testing.assert_allclose(to_numpy(last(x, x + 1.0)), to_numpy(x))
+
+
+def test_a_jacobian_of_a_complex_result_is_refused(x):
+    with pytest.raises(GradientError, match="the function's result is complex"):
+        jacobian(lambda a: a * 1j)(x)
+
+
+def test_a_pull_back_inside_another_derivative_is_recorded(backend):
+    x = backend.asarray([1.0, 2.0])
+    w = Tensor(backend.asarray([1.0, 3.0]), requires_grad=True)
+    _, pull_back = vjp(lambda a: a * a * w, x)
+
+    def outer(scale):
+        (pulled,) = pull_back(backend.asarray([1.0, 1.0]))
+        return operations.sum(pulled) * scale
+
+    value = grad(outer)(Tensor(backend.asarray(1.0)))
+    np.testing.assert_allclose(to_numpy(value), 2 * 1 * 1 + 2 * 2 * 3)
+    value.backward()
+    np.testing.assert_allclose(to_numpy(w.grad), [2.0, 4.0])

@@ -8,12 +8,13 @@ import weakref
 import numpy as np
 import pytest
 
-from portml.autograd import Tensor, no_grad
+from portml.autograd import Tensor, enable_grad, grad, grad_enabled, no_grad
+from portml.autograd.parameter import Parameter
 from portml.autograd.tape import Leaf
 from portml.backends import get_backend, observe, operations, to_numpy
 from portml.backends.kernel import Kernel, Signature
 from portml.backends.kernels.linear import linear
-from portml.errors import DtypeError, GradientError, ShapeError
+from portml.errors import ArgumentError, DtypeError, GradientError, MixedBackendsError, ShapeError
 
 
 def leaf(backend, *shape, seed=0):
@@ -267,3 +268,99 @@ def test_mixed_backends_are_refused_with_tensors_too():
     x = Tensor(np.ones(2), requires_grad=True)
     with pytest.raises(TypeError, match=r"mix numpy and strict|mix strict and numpy"):
         operations.add(x, get_backend("strict").asarray([1.0, 1.0]))
+
+
+@pytest.mark.parametrize("which", ["input", "weight"])
+def test_a_gradient_kernel_without_conjugates_refuses_complex_numbers(backend, which):
+    x, weight = np.ones((2, 3)), np.ones((4, 3))
+    x, weight = (x + 1j, weight) if which == "input" else (x, weight + 1j)
+    y = linear(Tensor(backend.asarray(x), requires_grad=True), backend.asarray(weight), None)
+    with pytest.raises(GradientError, match=r"linear: its gradient is for real numbers, got .*complex128"):
+        y.backward(backend.asarray(np.ones((2, 4)) + 0j))
+
+
+def test_a_gradient_kernel_that_takes_complex_numbers_gives_the_conjugates(backend, xp):
+    x = Tensor(backend.asarray(np.asarray([1 + 2j, 3 - 1j, 2j])), requires_grad=True)
+    chosen = x[backend.asarray([0, 2, 2])]
+    total(operations.real(chosen * operations.conj(chosen))).backward()
+    np.testing.assert_allclose(to_numpy(x.grad), to_numpy(x) * np.asarray([2, 0, 4]))
+
+
+def test_a_gradient_passes_an_axis_repeated_beside_a_new_one_of_length_one(backend):
+    x = leaf(backend, 1, 3)
+    total(operations.broadcast_to(x, (1, 4, 3)) * backend.asarray(np.arange(12.0).reshape(1, 4, 3))).backward()
+    np.testing.assert_allclose(to_numpy(x.grad), [[18.0, 22.0, 26.0]])
+
+
+def test_an_inner_derivative_leaves_the_record_around_it_whole(backend):
+    w = leaf(backend, 3)
+    outside = w * 2.0
+    inner = grad(lambda x: total(x * outside))(backend.asarray(np.ones(3)))
+    np.testing.assert_allclose(to_numpy(inner), 2 * to_numpy(w))
+    total(outside).backward()
+    np.testing.assert_allclose(to_numpy(w.grad), np.full(3, 2.0))
+
+
+def test_backward_of_a_complex_number_needs_a_gradient(backend):
+    y = total(leaf(backend, 2) * 1j)
+    with pytest.raises(GradientError, match="take its real or imaginary part, or pass gradient="):
+        y.backward()
+
+
+@pytest.mark.parametrize("given", [[1.0, 1.0], 1.0])
+def test_a_gradient_that_is_no_array_is_refused(backend, given):
+    x = leaf(backend, 2)
+    with pytest.raises(ArgumentError, match=r"gradient: expected an array of shape \(2,\), got a"):
+        (x * 2.0).backward(given)
+    with pytest.raises(ArgumentError, match=r"grad: expected an array of shape \(2,\), got a"):
+        x.grad = given
+
+
+def test_a_gradient_takes_the_dtype_of_its_tensor(backend, xp):
+    x = Tensor(backend.asarray([1.0, 2.0], dtype="float32"), requires_grad=True)
+    x.grad = backend.asarray([1.0, 1.0], dtype="float64")
+    assert x.grad.dtype == xp.float32
+    with pytest.raises(DtypeError, match="gradient: expected real numbers"):
+        (x * 2.0).backward(backend.asarray([1j, 1j]))
+
+
+def test_a_gradient_of_another_backend_is_refused():
+    x = leaf(get_backend("numpy"), 2)
+    with pytest.raises(MixedBackendsError, match=r"portml\.backends\.to"):
+        (x * 2.0).backward(get_backend("strict").asarray([1.0, 1.0]))
+
+
+def test_modes_that_are_nested_come_back_one_by_one():
+    with no_grad():
+        with no_grad():
+            pass
+        assert not grad_enabled()
+        with enable_grad():
+            with no_grad():
+                assert not grad_enabled()
+            assert grad_enabled()
+        assert not grad_enabled()
+    assert grad_enabled()
+
+
+def test_a_tracked_gradient_leaves_no_history_unless_it_is_asked_for(backend):
+    x = leaf(backend, 3)
+    x.backward(leaf(backend, 3, seed=1))
+    assert not x.grad.requires_grad
+
+
+def test_raw_arrays_beside_a_frozen_parameter_give_a_tensor_while_gradients_are_recorded(backend):
+    frozen, raw = Parameter(backend.asarray([1.0]), requires_grad=False), backend.asarray([2.0])
+    assert isinstance(operations.concat([frozen, raw]), Tensor)
+    with no_grad():
+        assert not isinstance(operations.concat([frozen, raw]), Tensor)
+
+
+def test_where_bounds_cross_the_upper_one_takes_the_gradient():
+    backend = get_backend("numpy")  # the standard leaves crossed bounds open
+    low, high = Tensor(backend.asarray([2.0]), requires_grad=True), Tensor(backend.asarray([1.0]), requires_grad=True)
+    y = operations.clip(backend.asarray([0.0]), low, high)
+    np.testing.assert_array_equal(to_numpy(y), [1.0])
+    total(y).backward()
+    np.testing.assert_array_equal(to_numpy(low.grad), [0.0])
+    np.testing.assert_array_equal(to_numpy(high.grad), [1.0])

@@ -23,7 +23,15 @@ from portml.backends import (
     to,
     to_numpy,
 )
-from portml.errors import ArgumentError, BackendUnavailableError, DtypeError, MixedBackendsError, UnknownBackendError
+from portml.errors import (
+    ArgumentError,
+    BackendUnavailableError,
+    DtypeError,
+    MixedBackendsError,
+    RangeError,
+    ShapeError,
+    UnknownBackendError,
+)
 
 
 def test_numpy_is_always_available_and_the_default():
@@ -166,3 +174,51 @@ def test_refilling_a_slot_is_seen_at_the_doorway_as_a_write(backend):
     with observe(lambda call: (seen.append((call.kernel.name, call.kernel.kind)), call.proceed())[1]):
         slot.refill()
     assert seen == [("fill_slot", "write")]
+
+
+LARGEST = 2**64 - 1
+
+
+def test_integers_keep_every_digit_in_the_type_asked_for(backend):
+    x = backend.asarray([1, LARGEST], dtype="uint64")
+    assert to_numpy(x).tolist() == [1, LARGEST]
+    y = backend.asarray([2**62 + 1, -(2**63)], dtype=backend.xp.int64)
+    assert to_numpy(y).tolist() == [2**62 + 1, -(2**63)]
+
+
+@pytest.mark.parametrize(
+    ("data", "dtype", "number"), [([1, 300], "int8", 300), (-1, "uint8", -1), ([0, 2**64], "uint64", 2**64)]
+)
+def test_an_integer_that_its_type_does_not_hold_is_refused_not_wrapped(backend, data, dtype, number):
+    with pytest.raises(RangeError, match=f"data: got {number}, expected integers that fit into {dtype}"):
+        backend.asarray(data, dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    "data", ["a", ["a"], [1, "a"], [None], np.asarray(["a"]), np.asarray([1, None]), np.asarray([0], dtype="M8[s]")]
+)
+def test_what_holds_no_numbers_is_refused(backend, data):
+    with pytest.raises(DtypeError, match="data: expected numbers"):
+        backend.asarray(data)
+
+
+def test_a_ragged_sequence_is_refused(backend):
+    with pytest.raises(ShapeError, match="data: expected a regular shape, got a ragged list"):
+        backend.asarray([[1.0], [2.0, 3.0]])
+
+
+@pytest.mark.parametrize("name", ["sum", "e", "linalg", "object_", "nonsense"])
+def test_a_name_that_is_no_data_type_is_refused(backend, name):
+    with pytest.raises(DtypeError, match=f"dtype: '{name}' is no data type of the {backend.name} backend"):
+        backend.zeros((2,), name)
+
+
+def test_numbers_in_another_byte_order_are_taken(backend):
+    x = backend.asarray(np.arange(3, dtype=">f4"))
+    assert x.dtype == backend.dtype("float32")
+    np.testing.assert_array_equal(to_numpy(x), [0.0, 1.0, 2.0])
+
+
+def test_a_masked_array_is_refused_as_its_mask_would_be_lost(backend):
+    with pytest.raises(ArgumentError, match=r"MaskedArray .* pass numpy\.asarray"):
+        backend.asarray(np.ma.masked_array([1.0, 2.0], mask=[True, False]))

@@ -68,3 +68,12 @@ def test_the_gradient_passes_where_the_value_passed(backend: Backend) -> None:
 def test_gradients_are_right_to_the_second_order(backend: Backend, order: int) -> None:
     key, counter = backend.asarray(KEY), backend.asarray(COUNTER)
     check_gradients(lambda x: dropout(x, key, counter, p=0.4), backend.asarray(np.ones((3, 4))), order=order)
+
+
+def test_an_element_is_kept_from_the_threshold_on(backend: Backend) -> None:
+    key, counter = backend.asarray([1, 2], dtype="uint64"), backend.asarray([0, 0, 0, 0], dtype="uint64")
+    word = int(to_numpy(philox_words(key, counter, n=1))[0])
+    half = word & 0xFFFFFFFF
+    x = backend.full((1,), 1.0, "float64")
+    assert float(to_numpy(dropout(x, key, counter, p=half / 2**32))[0]) > 0
+    assert float(to_numpy(dropout(x, key, counter, p=(half + 1) / 2**32))[0]) == 0

@@ -237,3 +237,14 @@ def test_a_loader_that_could_not_run_is_refused() -> None:
         DataLoader(numbered(4), 5, drop_last=True)
     with pytest.raises(DataError, match="empty"):
         DataLoader([], 2)  # type: ignore[arg-type]
+
+
+def test_a_seed_is_no_generator():
+    with pytest.raises(ArgumentError, match=r"rng: expected a portml\.random\.Generator, got 0"):
+        DataLoader(ArrayDataset(np.arange(4.0), np.arange(4)), 2, shuffle=True, rng=0)
+
+
+def test_a_state_with_a_foreign_generator_is_refused():
+    loader = DataLoader(ArrayDataset(np.arange(4.0), np.arange(4)), np.int64(2), shuffle=True, rng=Generator(0))
+    with pytest.raises(CheckpointError, match="state: of its generator"):
+        loader.load_state_dict({**loader.state_dict(), "generator": {"key": 1}})

@@ -266,3 +266,59 @@ def test_a_model_moved_after_its_data_is_refused_with_both_names():
     model = nn.Linear(2, 2, rng=0, backend="numpy")
     with pytest.raises(TypeError, match=r"mix strict and numpy|mix numpy and strict"):
         model(get_backend("strict").asarray(np.ones((1, 2)), dtype="float32"))
+
+
+def test_batch_norm_without_running_statistics_uses_the_batchs_own_in_evaluation_too(backend):
+    norm = nn.BatchNorm1d(2, track_running_stats=False, affine=False, backend=backend).eval()
+    x = backend.asarray([[1.0, 10.0], [3.0, 30.0]], dtype="float32")
+    with no_grad():
+        np.testing.assert_allclose(to_numpy(norm(x)), [[-1.0, -1.0], [1.0, 1.0]], rtol=1e-4)
+    assert norm.state_dict() == {}
+
+
+def test_layers_made_of_one_generator_drop_by_masks_of_their_own(backend):
+    rng = Generator(0, backend)
+    before = rng.state()["position"]
+    first, second = nn.Dropout(0.5, rng=rng), nn.Dropout(0.5, rng=rng)
+    x = backend.full((64,), 1.0)
+    with no_grad():
+        masks = [to_numpy(layer(x)) for layer in (first, second)]
+    assert not np.array_equal(*masks)
+    assert rng.state()["position"] == before, "the layers draw from streams of their own"
+
+
+def test_dropout_of_nothing_gives_its_input_back_and_takes_no_words(backend):
+    layer = nn.Dropout(0.0, rng=0, backend=backend)
+    x = backend.full((4,), 1.0)
+    with no_grad():
+        assert layer(x) is x
+    assert layer.rng.state()["position"] == 0
+
+
+def test_an_orthogonal_matrix_of_one_is_either_of_its_signs():
+    drawn = {float(nn.initialisation.orthogonal((1, 1), rng=Generator(seed, "numpy"))[0, 0]) for seed in range(20)}
+    assert drawn == {-1.0, 1.0}
+
+
+def test_sizes_and_seeds_may_be_numpys_integers():
+    three = np.int64(3)
+    assert nn.Conv2d(1, 1, three, padding=(three, three)).kernel_size == (3, 3)
+    assert nn.LayerNorm(three).normalized_shape == (3,)
+    first, second = (nn.Linear(2, 2, rng=seed) for seed in (three, 3))
+    np.testing.assert_array_equal(to_numpy(first.weight), to_numpy(second.weight))
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: nn.LayerNorm(-3), "lengths of at least 0"),
+        (lambda: nn.BatchNorm1d(2.5), "num_features: expected an integer"),
+        (lambda: nn.Dropout("a"), "p: expected a number"),
+        (lambda: nn.MaxPool2d(2.0), "kernel_size: expected an integer of at least 1"),
+        (lambda: nn.Softmax(2)(np.zeros((2, 3))), r"Softmax: dim=2 is no axis of an input of shape \(2, 3\)"),
+        (lambda: nn.LogSoftmax()(np.zeros(())), r"LogSoftmax: dim=-1 is no axis of an input of shape \(\)"),
+    ],
+)
+def test_sizes_that_are_none_are_refused_by_name(build, message):
+    with pytest.raises(ArgumentError, match=message):
+        build()

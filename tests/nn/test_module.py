@@ -9,7 +9,7 @@ from portml import nn
 from portml.autograd import Tensor, no_grad
 from portml.autograd.parameter import Parameter
 from portml.backends import get_backend, operations, to_numpy
-from portml.errors import ArgumentError, CheckpointError, ShapeError
+from portml.errors import ArgumentError, CheckpointError, DtypeError, GradientError, ShapeError
 
 
 class Scale(nn.Module):
@@ -183,3 +183,68 @@ def test_sequential_refuses_what_is_no_module_and_names_with_dots():
         nn.Sequential(lambda x: x)
     with pytest.raises(ArgumentError, match=r"'a\.b' cannot name a child"):
         nn.Sequential({"a.b": nn.ReLU()})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.ones(3) * 1j, "gain: expected .*float32, got .*complex128, which holds more"),
+        (np.asarray(["a", "b", "c"]), "gain: data: expected numbers"),
+        (np.asarray([1.0, None, 2.0]), "gain: data: expected numbers"),
+        ([1.0, 2.0, 3.0], "gain: expected an array, got a list"),
+        (None, "gain: expected an array, got a NoneType"),
+        (np.ma.masked_array(np.ones(3)), "gain: MaskedArray"),
+    ],
+)
+def test_a_state_of_what_cannot_be_converted_is_refused_and_writes_nothing(module, backend, values, message):
+    state = {**module.state_dict(), "offset": backend.full((3,), 9.0), "gain": values}
+    with pytest.raises(CheckpointError, match=message):
+        module.load_state_dict(state)
+    np.testing.assert_array_equal(to_numpy(module.offset), [1.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize("count", [1.5, np.nan])
+def test_a_count_is_not_loaded_from_fractions(backend, count):
+    norm = nn.BatchNorm1d(3, backend=backend)
+    with pytest.raises(CheckpointError, match=r"num_batches_tracked: expected .*int64, got .*float64"):
+        norm.load_state_dict({**norm.state_dict(), "num_batches_tracked": backend.asarray(count)})
+
+
+def test_what_is_no_dictionary_is_no_state(module):
+    with pytest.raises(CheckpointError, match="expected a dictionary of arrays by name, got a list"):
+        module.load_state_dict([1])
+
+
+def test_parameters_are_loaded_from_other_parameters(module, backend):
+    module.load_state_dict({**module.state_dict(), "gain": Parameter(backend.full((3,), 7.0))})
+    np.testing.assert_array_equal(to_numpy(module.gain), [7.0, 7.0, 7.0])
+
+
+def test_parameters_are_not_converted_to_integers(module):
+    with pytest.raises(DtypeError, match="dtype: expected a floating data type, got 'int64'"):
+        module.to(dtype="int64")
+
+
+def test_converting_a_module_leaves_counts_and_frozen_parameters_what_they_are(backend):
+    norm = nn.BatchNorm1d(3, backend=backend)
+    norm.weight.requires_grad = False
+    norm.to(dtype="float64")
+    assert not norm.weight.requires_grad
+    assert norm.bias.requires_grad
+    assert norm.num_batches_tracked.dtype == backend.dtype("int64")
+    assert norm.running_var.dtype == norm.weight.dtype == backend.dtype("float64")
+
+
+def test_a_raw_result_beside_gradients_is_a_tensor_for_parameters_alone(backend, x):
+    gain = Parameter(backend.full((3,), 2.0), requires_grad=False)
+    assert isinstance(operations.multiply(gain, x), Tensor)
+    with no_grad():
+        assert not isinstance(operations.multiply(gain, x), Tensor)
+        assert isinstance(operations.multiply(gain, Tensor(x)), Tensor)
+
+
+def test_an_assignment_makes_older_records_stale(module, x, backend):
+    y = operations.sum(module(x))
+    module.gain.assign(backend.zeros((3,)))
+    with pytest.raises(GradientError, match="written in place after multiply used it"):
+        y.backward()

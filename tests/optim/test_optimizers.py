@@ -7,10 +7,11 @@ import math
 import numpy as np
 import pytest
 
+from portml import nn
 from portml.autograd import Tensor
 from portml.autograd.parameter import Parameter
-from portml.backends import operations, to_numpy
-from portml.errors import ArgumentError, CheckpointError, GradientError
+from portml.backends import get_backend, operations, to_numpy
+from portml.errors import ArgumentError, CheckpointError, DtypeError, GradientError
 from portml.optim import SGD, Adagrad, Adam, AdamW, RMSprop
 
 EVERY = {
@@ -238,7 +239,16 @@ def test_a_state_of_other_groups_is_refused(backend):
         (lambda p: Adam([{"params": p, "momentum": 0.9}]), "Adam has no option momentum"),
         (lambda p: Adam([{"params": p}, {"params": p}]), "in another group already"),
         (lambda p: Adam([{"lr": 1.0}]), "expected a 'params' entry"),
-        (lambda p: Adam([np.ones(3)]), "expected Tensors or Parameters, got a ndarray"),
+        (lambda p: Adam([np.ones(3)]), r"expected Tensors or Parameters, as model\.parameters\(\).* got a ndarray"),
+        (lambda p: Adam([("weight", p[0])]), "got a tuple"),
+        (lambda p: Adam(p[0]), r"several parameters, as model\.parameters\(\) gives them, got a Parameter"),
+        (lambda p: Adam(nn.Tanh()), "got a Tanh"),
+        (lambda p: SGD(p, lr="fast"), "lr: expected a number of at least 0, got 'fast'"),
+        (lambda p: SGD(p, lr=None), "lr: expected a number of at least 0, got None"),
+        (lambda p: Adam(p, betas=0.9), r"betas: expected two numbers in \[0, 1\), got 0.9"),
+        (lambda p: Adam(p, eps=-1.0), "eps: expected a number of at least 0"),
+        (lambda p: RMSprop(p, momentum=-0.1), "momentum: expected a number of at least 0"),
+        (lambda p: Adagrad(p, lr_decay=-0.1), "lr_decay: expected a number of at least 0"),
     ],
 )
 def test_wrong_arguments_are_refused_by_name(build, message):
@@ -257,3 +267,96 @@ def test_plain_leaves_can_be_optimized_too(backend):
     operations.sum(operations.square(leaf)).backward()
     optimizer.step()
     np.testing.assert_allclose(to_numpy(leaf), [0.0, 0.0], atol=1e-15)
+
+
+@pytest.mark.parametrize("optimizer", [Adagrad, Adam, AdamW, RMSprop])
+def test_complex_parameters_are_refused_where_gradients_are_squared(optimizer):
+    with pytest.raises(DtypeError, match=f"{optimizer.__name__} takes real parameters, got one of complex128"):
+        optimizer([Parameter(np.ones(2) * 1j)])
+
+
+def test_sgd_descends_in_the_complex_plane(backend):
+    z = Parameter(backend.asarray([1 + 2j]))
+    optimizer = SGD([z], lr=0.25)
+    operations.sum(operations.real(z * operations.conj(z))).backward()
+    optimizer.step()
+    np.testing.assert_allclose(to_numpy(z), [0.5 + 1j])
+
+
+def test_a_group_that_is_refused_leaves_the_optimizer_as_it_was(backend):
+    first, second = parameters(backend, shapes=((2,), (2,)))
+    optimizer = SGD([first], lr=0.5)
+    for wrong in ([second, second * 1.0], [3]):
+        with pytest.raises((GradientError, ArgumentError), match="params: expected"):
+            optimizer.add_param_group({"params": wrong})
+    before = to_numpy(first).copy()
+    operations.sum(first * 1.0).backward()
+    optimizer.step()
+    np.testing.assert_allclose(to_numpy(first), before - 0.5)
+    assert second._leaf().storage is None
+
+
+@pytest.mark.parametrize(
+    "state", [{}, [], {"state": {}, "param_groups": 3}, {"state": {}, "param_groups": [{"lr": 1}]}]
+)
+def test_what_is_no_state_of_an_optimizer_is_refused(state):
+    optimizer = SGD(parameters(get_backend("numpy")))
+    with pytest.raises(CheckpointError, match="state: expected the state of an optimizer"):
+        optimizer.load_state_dict(state)
+
+
+def test_a_state_of_another_kind_of_optimizer_is_refused(backend):
+    params = parameters(backend)
+    give_gradients(params, 0)
+    momentum = SGD(params, lr=0.1, momentum=0.9)
+    momentum.step()
+    adam = Adam(parameters(backend))
+    with pytest.raises(CheckpointError, match="has momentum_buffer, but Adam keeps exp_avg, exp_avg_sq"):
+        adam.load_state_dict(momentum.state_dict())
+    assert adam.param_groups[0]["lr"] == 1e-3
+
+
+def test_a_velocity_that_has_not_begun_is_loaded_as_none(backend):
+    params = parameters(backend)
+    optimizer = SGD(params, lr=0.1, momentum=0.9)
+    state = {"state": {0: {"momentum_buffer": None}}, "param_groups": optimizer.state_dict()["param_groups"]}
+    optimizer.load_state_dict(state)
+    give_gradients(params, 0)
+    optimizer.step()
+    assert set(optimizer.state_dict()["state"]) == {0, 1, 2}
+
+
+def test_each_run_takes_the_step_of_its_group_not_of_the_defaults(backend):
+    first, second = parameters(backend, shapes=((2,), (2,)))
+    optimizer = SGD([{"params": [first], "lr": 1.0}, {"params": [second]}], lr=0.25)
+    before = [to_numpy(first).copy(), to_numpy(second).copy()]
+    operations.sum(first + second).backward()
+    optimizer.step()
+    np.testing.assert_allclose(before[0] - to_numpy(first), [1.0, 1.0])
+    np.testing.assert_allclose(before[1] - to_numpy(second), [0.25, 0.25])
+
+
+def test_dampening_spares_the_first_gradient_of_each_parameter(backend):
+    (p,) = parameters(backend, shapes=((2,),))
+    optimizer = SGD([p], lr=1.0, momentum=0.5, dampening=0.75)
+    start = to_numpy(p).copy()
+    for expected in (1.0, 1.0 + 0.5 * 1.0 + 0.25 * 1.0):
+        optimizer.zero_grad()
+        operations.sum(p * 1.0).backward()
+        optimizer.step()
+        np.testing.assert_allclose(start - to_numpy(p), [expected, expected])
+
+
+def test_loading_a_state_that_has_not_begun_forgets_what_was(backend):
+    (p,) = parameters(backend, shapes=((2,),))
+    optimizer = SGD([p], lr=1.0, momentum=0.5)
+    fresh = optimizer.state_dict()
+    for _ in range(2):
+        optimizer.zero_grad()
+        operations.sum(p * 1.0).backward()
+        if not optimizer.state_dict()["state"]:
+            optimizer.step()
+    optimizer.load_state_dict(fresh)
+    before = to_numpy(p).copy()
+    optimizer.step()
+    np.testing.assert_allclose(before - to_numpy(p), [1.0, 1.0])

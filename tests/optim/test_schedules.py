@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portml.autograd.parameter import Parameter
-from portml.errors import ArgumentError
+from portml.errors import ArgumentError, CheckpointError
 from portml.optim import SGD, Schedule, schedules
 
 
@@ -77,3 +77,19 @@ def test_settings_out_of_range_are_refused(make):
 def test_an_unknown_schedule_is_refused_and_the_known_are_named():
     with pytest.raises(ArgumentError, match=r"'linear' is not known; choose one of constant, step"):
         schedules.schedule_by_name("linear", 5)
+
+
+def test_a_group_that_joins_later_is_scaled_from_its_own_rate():
+    optimizer = SGD([Parameter(np.ones(1))], lr=1.0)
+    schedule = Schedule(optimizer, schedules.exponential_decay(0.5))
+    schedule.step()
+    optimizer.add_param_group({"params": [Parameter(np.ones(1))], "lr": 8.0})
+    schedule.step()
+    assert [group["lr"] for group in optimizer.param_groups] == [0.25, 2.0]
+
+
+@pytest.mark.parametrize("state", [{}, {"epoch": 1, "initial": [1.0, 2.0]}])
+def test_the_state_of_another_schedule_is_refused(state):
+    schedule = Schedule(SGD([Parameter(np.ones(1))]), schedules.constant())
+    with pytest.raises(CheckpointError, match="'epoch' and 'initial' rates of 1 groups"):
+        schedule.load_state_dict(state)

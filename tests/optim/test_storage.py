@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from portml import nn
-from portml.autograd import no_grad
+from portml.autograd import Tensor, no_grad
 from portml.autograd.parameter import Parameter
-from portml.backends import get_backend, operations, to_numpy
+from portml.backends import get_backend, observe, operations, to_numpy
 from portml.errors import GradientError, StaleOptimizerError
 from portml.optim import SGD, Adam
 
@@ -181,3 +181,45 @@ def test_an_empty_parameter_is_no_trouble(backend):
     operations.add(operations.sum(empty), operations.sum(full)).backward()
     optimizer.step()
     np.testing.assert_array_equal(to_numpy(full), [0.0, 0.0])
+
+
+@pytest.mark.parametrize("write", ["assign", "step"])
+def test_a_frozen_parameter_written_between_forward_and_backward_is_noticed_too(backend, write):
+    frozen = Parameter(backend.asarray([1.0, 2.0]))
+    optimizer = SGD([frozen], lr=0.5)
+    operations.sum(frozen * 3.0).backward()
+    frozen.requires_grad = False
+    x = Tensor(backend.asarray([1.0, 1.0]), requires_grad=True)
+    loss = operations.sum(x * frozen)
+    if write == "step":
+        optimizer.step()
+    else:
+        frozen.assign(backend.asarray([0.0, 0.0]))
+    with pytest.raises(GradientError, match="written in place after multiply used it"):
+        loss.backward()
+
+
+def test_a_gradient_with_a_history_keeps_it_in_an_optimizers_storage(backend):
+    p = Parameter(backend.asarray([1.0, 2.0]))
+    optimizer = SGD([p], lr=1.0)
+    operations.sum(p * 4.0).backward()
+    operations.sum(p * p * p).backward(create_graph=True)
+    np.testing.assert_allclose(to_numpy(p.grad), [7.0, 16.0])
+    slope = p.grad
+    optimizer.zero_grad()
+    operations.sum(slope * slope).backward()
+    np.testing.assert_allclose(to_numpy(p.grad), [2 * 7 * 6.0, 2 * 16 * 12.0])
+    optimizer.step()
+    np.testing.assert_allclose(to_numpy(p), [1 - 84.0, 2 - 384.0])
+
+
+def test_a_recorded_deposit_passes_the_doorway(backend):
+    p = Parameter(backend.asarray([1.0, 2.0]))
+    SGD([p], lr=1.0)
+    operations.sum(p * 4.0).backward()
+    seen = []
+    with observe(lambda call: (seen.append(call), call.proceed())[1]):
+        operations.sum(p * 5.0).backward()
+    written = [call.arguments[0] for call in seen if call.kernel.name == "write_into"]
+    assert [array is p._leaf().sink for array in written] == [True]
+    np.testing.assert_allclose(to_numpy(p.grad), [9.0, 9.0])

@@ -44,7 +44,8 @@ class NumpyBackend(Backend):
         return flat[offset : offset + int(np.prod(shape, dtype=np.int64))].reshape(shape)
 
     def _owns(self, data: Any) -> bool:
-        return isinstance(data, np.ndarray)
+        # Of others a copy is made, or they are refused.
+        return type(data) in (np.ndarray, np.memmap) and data.dtype.kind in "biufc" and data.dtype.isnative
 
     def _from_host(self, data: np.ndarray[Any, Any], dtype: Any) -> Any:
         return np.asarray(data, dtype=dtype)

@@ -63,7 +63,7 @@ def dropout_backward(
     return _masked(g, kept, p), None, None
 
 
-dropout.gradient(saving=dropout_saving, backward=dropout_backward)
+dropout.gradient(saving=dropout_saving, backward=dropout_backward, takes_complex=True)
 
 
 def words_for_dropout(size: int) -> int:

@@ -129,9 +129,9 @@ def basic_setitem_backward(
     return dx, (basic_getitem(g, key=key) if needs[1] else None)
 
 
-basic_getitem.gradient(backward=basic_getitem_backward)
-basic_unindex.gradient(backward=basic_unindex_backward)
-basic_setitem.gradient(backward=basic_setitem_backward)
+basic_getitem.gradient(backward=basic_getitem_backward, takes_complex=True)
+basic_unindex.gradient(backward=basic_unindex_backward, takes_complex=True)
+basic_setitem.gradient(backward=basic_setitem_backward, takes_complex=True)
 
 
 @kernel
@@ -168,7 +168,7 @@ def pad_backward(
     return (basic_getitem(g, key=frame(x.shape, widths)[1]) if needs[0] else None,)
 
 
-pad.gradient(backward=pad_backward)
+pad.gradient(backward=pad_backward, takes_complex=True)
 
 
 @lru_cache(maxsize=1024)
@@ -313,9 +313,9 @@ def advanced_setitem_backward(*arrays: Array, needs: tuple[bool, ...], key: Temp
     return (dx, _placed(rows, positions, plan), *[None] * len(indices))
 
 
-advanced_getitem.gradient(backward=advanced_getitem_backward)
-advanced_unindex.gradient(backward=advanced_unindex_backward)
-advanced_setitem.gradient(backward=advanced_setitem_backward)
+advanced_getitem.gradient(backward=advanced_getitem_backward, takes_complex=True)
+advanced_unindex.gradient(backward=advanced_unindex_backward, takes_complex=True)
+advanced_setitem.gradient(backward=advanced_setitem_backward, takes_complex=True)
 
 
 # --- from key to positions and back ---------------------------------------------------------------------------------

@@ -388,7 +388,7 @@ def categorical_cross_entropy_backward(
 
 
 mse_loss.gradient(backward=mse_loss_backward)
-l1_loss.gradient(backward=l1_loss_backward)
+l1_loss.gradient(backward=l1_loss_backward, takes_complex=True)
 huber_loss.gradient(backward=huber_loss_backward)
 binary_cross_entropy.gradient(backward=binary_cross_entropy_backward)
 binary_cross_entropy_with_logits.gradient(backward=binary_cross_entropy_with_logits_backward)

@@ -89,7 +89,7 @@ def index_add_backward(
     return (embedding(indices, g, padding_idx=None) if needs[0] else None), None
 
 
-index_add.gradient(backward=index_add_backward)
+index_add.gradient(backward=index_add_backward, takes_complex=True)
 
 
 @kernel
@@ -131,7 +131,7 @@ def embedding_backward(
     return None, index_add(g, indices, n=weight.shape[0])
 
 
-embedding.gradient(backward=embedding_backward)
+embedding.gradient(backward=embedding_backward, takes_complex=True)
 
 
 @kernel(differentiable=False)
@@ -206,7 +206,7 @@ def scatter_along_axis_backward(
     return poisoned(xp.take_along_axis(g, positions, axis=axis), valid), None
 
 
-scatter_along_axis.gradient(backward=scatter_along_axis_backward)
+scatter_along_axis.gradient(backward=scatter_along_axis_backward, takes_complex=True)
 
 
 # --- indices within range -------------------------------------------------------------------------------------------
