@@ -296,6 +296,7 @@ class Tensor:
         """
         from portml.backends.kernels import indexing
 
+        self._refuse_unfit_value(value)
         template, arrays = indexing.split_key(key)
         self._become(indexing.setitem(lift_beside(self), value, *arrays, key=template))
 
@@ -338,6 +339,13 @@ class Tensor:
             )
         operations.write_into(self.value, _raw(changed))
         leaf.written = next_sequence()
+
+    def _refuse_unfit_value(self, value: Any) -> None:
+        if value is None:
+            raise ArgumentError("value: expected a number or an array to write, got None")
+        kind = dtype_kind(value.dtype) if hasattr(value, "dtype") else type(value).__name__
+        if kind == "complex" and dtype_kind(self.dtype) != "complex":
+            raise DtypeError(f"value: expected real numbers as in the Tensor, {self.dtype}, got complex ones")
 
     def _refuse_if_computed(self) -> None:
         if type(self.node) in (Node, Part):

@@ -291,7 +291,7 @@ def _host_array(data: Any, wanted: Any) -> np.ndarray[Any, Any]:
     else:
         array = to_numpy(data)
     if array.dtype.kind not in "biufc":
-        raise DtypeError(f"data: expected numbers, got {array.dtype}; encode them as numbers first")
+        raise DtypeError(f"data: expected numbers that a data type holds, got {array.dtype}; encode them as such first")
     # Devices take the bytes in the order of the host only.
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
@@ -310,8 +310,6 @@ def _array_of_numbers(data: Any, wanted: Any) -> np.ndarray[Any, Any]:
             array = exact
     if array.dtype.kind in "iuO" and kind in ("int", "uint"):
         return _checked_integers(array, wanted)
-    if array.dtype.kind == "O":
-        raise DtypeError(f"data: expected numbers that a data type holds, got a mixed {type(data).__name__}")
     return array
 
 

@@ -154,6 +154,9 @@ class Optimizer:
         if sizes != expected:
             raise CheckpointError(f"state: expected parameter groups of {expected} parameters, got {sizes}")
         order = [index for group in groups for index in group["params"]]
+        unknown = [index for index in arrays if index not in order]
+        if unknown:
+            raise CheckpointError(f"state: has arrays of parameters {unknown}, but its groups list {order}")
         parts = {place: arrays[index] for place, index in enumerate(order) if arrays.get(index)}
         names = [
             self.state_names({**group, **options})

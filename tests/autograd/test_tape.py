@@ -364,3 +364,11 @@ def test_where_bounds_cross_the_upper_one_takes_the_gradient():
     total(y).backward()
     np.testing.assert_array_equal(to_numpy(low.grad), [0.0])
     np.testing.assert_array_equal(to_numpy(high.grad), [1.0])
+
+
+@pytest.mark.parametrize(("value", "error"), [(None, ArgumentError), (1j, DtypeError), (np.asarray(1j), DtypeError)])
+def test_what_a_real_tensor_cannot_hold_is_not_written_into_it(backend, value, error):
+    x = Tensor(backend.asarray([1.0, 2.0]))
+    with pytest.raises(error, match="value: expected"):
+        x[0] = backend.asarray(value) if isinstance(value, np.ndarray) else value
+    np.testing.assert_array_equal(to_numpy(x), [1.0, 2.0])

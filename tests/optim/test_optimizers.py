@@ -285,8 +285,9 @@ def test_sgd_descends_in_the_complex_plane(backend):
 
 def test_a_group_that_is_refused_leaves_the_optimizer_as_it_was(backend):
     first, second = parameters(backend, shapes=((2,), (2,)))
+    computed = Tensor(backend.asarray([1.0], dtype="float32"), requires_grad=True) * 1.0
     optimizer = SGD([first], lr=0.5)
-    for wrong in ([second, second * 1.0], [3]):
+    for wrong in ([second, computed], [3]):
         with pytest.raises((GradientError, ArgumentError), match="params: expected"):
             optimizer.add_param_group({"params": wrong})
     before = to_numpy(first).copy()
@@ -314,6 +315,19 @@ def test_a_state_of_another_kind_of_optimizer_is_refused(backend):
     with pytest.raises(CheckpointError, match="has momentum_buffer, but Adam keeps exp_avg, exp_avg_sq"):
         adam.load_state_dict(momentum.state_dict())
     assert adam.param_groups[0]["lr"] == 1e-3
+
+
+def test_a_state_whose_arrays_belong_to_no_parameter_is_refused(backend):
+    params = parameters(backend)
+    give_gradients(params, 0)
+    optimizer = SGD(params, lr=0.1, momentum=0.9)
+    optimizer.step()
+    state = optimizer.state_dict()
+    state["state"] = {str(index): arrays for index, arrays in state["state"].items()}
+    with pytest.raises(
+        CheckpointError, match=r"arrays of parameters \['0', '1', '2'\], but its groups list \[0, 1, 2\]"
+    ):
+        optimizer.load_state_dict(state)
 
 
 def test_a_velocity_that_has_not_begun_is_loaded_as_none(backend):
