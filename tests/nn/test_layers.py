@@ -322,3 +322,32 @@ def test_sizes_and_seeds_may_be_numpys_integers():
 def test_sizes_that_are_none_are_refused_by_name(build, message):
     with pytest.raises(ArgumentError, match=message):
         build()
+
+
+def test_flatten_counts_axes_from_the_end_too(backend):
+    x = backend.zeros((2, 3, 4, 5))
+    with no_grad():
+        assert nn.Flatten(-2)(x).shape == (2, 3, 20)
+        assert nn.Flatten(-3, -2)(x).shape == (2, 12, 5)
+
+
+def test_a_padding_row_named_from_the_end_is_not_learnt(backend):
+    layer = nn.Embedding(3, 2, padding_idx=-1, rng=0, backend=backend)
+    operations.sum(layer(backend.asarray([0, 2, 2]))).backward()
+    np.testing.assert_array_equal(to_numpy(layer.weight.grad), [[1.0, 1.0], [0.0, 0.0], [0.0, 0.0]])
+
+
+def test_modules_hand_their_options_on(backend):
+    logits, labels = backend.asarray([[2.0, 0.0]]), backend.asarray([0])
+    images = backend.asarray(np.ones((1, 1, 2, 2)))
+    with no_grad():
+        smoothed = float(to_numpy(nn.CrossEntropyLoss(label_smoothing=0.5)(logits, labels)))
+        inside = to_numpy(nn.AvgPool2d(2, padding=1, count_include_pad=False)(images))
+    assert smoothed == pytest.approx(math.log(1 + math.exp(-2.0)) + 0.25 * 2.0)
+    np.testing.assert_array_equal(inside, np.ones((1, 1, 2, 2)))
+
+
+def test_a_single_sample_can_be_evaluated_by_its_own_statistics(backend):
+    norm = nn.BatchNorm1d(2, track_running_stats=False, backend=backend).eval()
+    with no_grad():
+        np.testing.assert_array_equal(to_numpy(norm(backend.asarray([[3.0, 4.0]], dtype="float32"))), [[0.0, 0.0]])
