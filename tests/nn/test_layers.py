@@ -343,8 +343,10 @@ def test_modules_hand_their_options_on(backend):
     with no_grad():
         smoothed = float(to_numpy(nn.CrossEntropyLoss(label_smoothing=0.5)(logits, labels)))
         inside = to_numpy(nn.AvgPool2d(2, padding=1, count_include_pad=False)(images))
+        below = [layer(-images)[0, 0, 0, 0] for layer in (nn.ELU(alpha=2.0), nn.LeakyReLU(negative_slope=0.25))]
     assert smoothed == pytest.approx(math.log(1 + math.exp(-2.0)) + 0.25 * 2.0)
     np.testing.assert_array_equal(inside, np.ones((1, 1, 2, 2)))
+    np.testing.assert_allclose([float(to_numpy(value)) for value in below], [2 * math.expm1(-1.0), -0.25])
 
 
 def test_a_single_sample_can_be_evaluated_by_its_own_statistics(backend):

@@ -374,3 +374,11 @@ def test_loading_a_state_that_has_not_begun_forgets_what_was(backend):
     before = to_numpy(p).copy()
     optimizer.step()
     np.testing.assert_allclose(before - to_numpy(p), [1.0, 1.0])
+
+
+def test_adamw_shrinks_by_the_learning_rate_times_the_decay(backend):
+    p = Parameter(backend.asarray([2.0]))
+    optimizer = AdamW([p], lr=0.1, weight_decay=0.5)
+    operations.sum(p * 1.0).backward()
+    optimizer.step()
+    np.testing.assert_allclose(to_numpy(p), [2.0 * (1 - 0.1 * 0.5) - 0.1])
