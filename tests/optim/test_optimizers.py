@@ -382,3 +382,17 @@ def test_adamw_shrinks_by_the_learning_rate_times_the_decay(backend):
     operations.sum(p * 1.0).backward()
     optimizer.step()
     np.testing.assert_allclose(to_numpy(p), [2.0 * (1 - 0.1 * 0.5) - 0.1])
+
+
+def test_centred_rmsprop_with_momentum_takes_the_steps_of_its_formula(backend):
+    p = Parameter(backend.asarray([1.0]))
+    optimizer = RMSprop([p], lr=0.1, alpha=0.5, momentum=0.9, centered=True)
+    value, square, mean, velocity = 1.0, 0.0, 0.0, 0.0
+    for slope in (1.0, -2.0, 3.0):
+        optimizer.zero_grad()
+        operations.sum(p * slope).backward()
+        optimizer.step()
+        square, mean = 0.5 * square + 0.5 * slope**2, 0.5 * mean + 0.5 * slope
+        velocity = 0.9 * velocity + slope / (math.sqrt(square - mean**2) + 1e-8)
+        value -= 0.1 * velocity
+        np.testing.assert_allclose(to_numpy(p), [value], rtol=1e-12)
