@@ -195,12 +195,11 @@ class Kernel:
         library = library_of(*(argument for argument in arguments if type(argument) is not tuple))
         library.load_overrides()
         override = self.table.get(library.name)
-        if override is not None and kernels_in_use(library.name) == "fused":
+        # Where there is no body of ours, an override mends the library, whichever bodies are in use.
+        if override is not None and (self.body is None or kernels_in_use(library.name) == "fused"):
             return override
         if self.body is not None:
             return self.body
-        if override is not None and self.primitive is None:
-            return override
         assert self.primitive is not None
         return self.primitive(library.xp)
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from portml.backends import Array, Backend, backend_of, get_backend, namespace, to_numpy
+from portml.backends import Array, Backend, backend_of, get_backend, namespace, operations, to_numpy
 from portml.data.split import random_split, stratified_split
 from portml.errors import ArgumentError, DataError, DtypeError, RangeError, ShapeError, UnknownBackendError
 from portml.random import Generator
@@ -100,9 +100,10 @@ class ArrayDataset:
         if isinstance(index, slice):
             return self.inputs[index, ...], self.targets[index, ...]
         if getattr(index, "ndim", 0) > 0:
-            xp = namespace(self.inputs, index)
+            namespace(self.inputs, index)  # both on one backend
             _check_positions(index, len(self))
-            return xp.take(self.inputs, index, axis=0), xp.take(self.targets, index, axis=0)
+            # Not the library's own: CuPy's wraps an index out of range silently.
+            return operations.take(self.inputs, index, axis=0), operations.take(self.targets, index, axis=0)
         try:
             position = operator.index(index)
         except TypeError as error:
