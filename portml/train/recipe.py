@@ -248,7 +248,16 @@ SCHEDULES = ("constant", "step", "exponential", "cosine", "warmup-cosine")
 """Schedules by name; see `portml.optim.schedules.schedule_by_name`."""
 
 SUITED: dict[str, dict[str, Any]] = {
-    "digits": {},
+    # Chosen by benchmarks/choose_digits_recipe.py on validation parts of the training set: 0.35 % of errors over 32
+    # seeds, against 0.87 % for the first candidate over 16.  The test set had no say.
+    "digits": {
+        "epochs": 60,
+        "lr": 3e-3,
+        "label_smoothing": 0.1,
+        "shift": 2.0,
+        "scale": 0.15,
+        "rotation": 16.0,
+    },
     "mnist": {},
     "fashion-mnist": {},
 }
