@@ -63,7 +63,13 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "long, more change": {"lr": 3e-3, "epochs": 60, "scale": 0.15, "rotation": 16.0},
     "long, still more change": {"lr": 3e-3, "epochs": 60, "scale": 0.2, "rotation": 20.0},
     "long, smoothing, still more": {"lr": 3e-3, "epochs": 60, "label_smoothing": 0.1, "scale": 0.2, "rotation": 20.0},
-    "longer, more change": {"lr": 3e-3, "epochs": 90, "scale": 0.15, "rotation": 16.0},
+    "longer, smoothing, more change": {
+        "lr": 3e-3,
+        "epochs": 90,
+        "label_smoothing": 0.1,
+        "scale": 0.15,
+        "rotation": 16.0,
+    },
 }
 
 
