@@ -70,6 +70,7 @@ CANDIDATES: dict[str, dict[str, Any]] = {
         "scale": 0.15,
         "rotation": 16.0,
     },
+    "longer, smoothing, still more": {"lr": 3e-3, "epochs": 90, "label_smoothing": 0.1, "scale": 0.2, "rotation": 20.0},
 }
 
 

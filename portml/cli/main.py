@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from portml.cli.arguments import parse
+from portml.cli.threads import take_one_blas_thread
 from portml.errors import PortmlError
 
 __all__ = ["main"]
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not any(name in os.environ for name in _THREADS):
         os.environ.update(dict.fromkeys(_THREADS, "1"))  # heard when NumPy is imported, which is later
     arguments = parse(argv)
+    take_one_blas_thread()
     try:
         status: int = arguments.command(arguments)
         sys.stdout.flush()

@@ -26,7 +26,10 @@ def versions() -> dict[str, str]:
 
 
 def describe_backend(backend: Backend) -> dict[str, Any]:
-    """A backend, its library with its version, its device and which kernels run there; values that JSON takes."""
+    """A backend, its library with its version, its device and which kernels run there; values that JSON takes.
+
+    ``blas_threads`` is what the environment sets, which decides how sums round on the host.
+    """
     library = _LIBRARIES.get(backend.name, backend.name)
     return {
         "name": backend.name,
@@ -34,6 +37,7 @@ def describe_backend(backend: Backend) -> dict[str, Any]:
         "version": str(getattr(sys.modules.get(library), "__version__", "unknown")),
         "device": _device(backend),
         "kernels": backend.kernels,
+        "blas_threads": os.environ.get("OPENBLAS_NUM_THREADS", "not set"),
     }
 
 

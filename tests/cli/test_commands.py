@@ -10,6 +10,7 @@ import pytest
 
 import portml
 from portml.cli import main
+from portml.cli.threads import CHOICES
 from portml.train import Run
 from tests.cli.commands import SMALL, archive, environment
 from tests.cli.commands import portml as run_portml
@@ -136,6 +137,13 @@ def test_the_version_is_said_without_loading_an_array_library() -> None:
         assert process.returncode == 0
         assert process.stdout.endswith("[]\n")
         assert process.stdout.startswith((f"portml {portml.__version__}\n", "usage: portml"))
+
+
+@pytest.mark.parametrize(("chosen", "threads"), [({}, "1"), ({"OPENBLAS_NUM_THREADS": "2"}, "2")])
+def test_blas_works_in_one_thread_unless_the_user_chose(chosen: dict[str, str], threads: str) -> None:
+    unset = {name: value for name, value in environment(**chosen).items() if name not in {*CHOICES} - {*chosen}}
+    found = json.loads(run_portml("info", "--json", env=unset).stdout)
+    assert found["backends"]["numpy"]["blas_threads"] == threads
 
 
 def test_a_gpu_that_is_not_there_is_one_line_that_says_what_to_install(tmp_path: Path) -> None:
