@@ -13,9 +13,6 @@ from portml.errors import PortmlError
 __all__ = ["main"]
 
 _REFUSED, _INTERRUPTED = 1, 130
-# The products of a small network are done before a second thread of BLAS is awake: LeNet-5 takes 16 s with one and 18 s
-# with two, and many times that where another program wants the second core.  Set one of these to have it otherwise.
-_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,8 +28,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit status.
     """
-    if not any(name in os.environ for name in _THREADS):
-        os.environ.update(dict.fromkeys(_THREADS, "1"))  # heard when NumPy is imported, which is later
     arguments = parse(argv)
     take_one_blas_thread()
     try:
