@@ -52,10 +52,14 @@ def _(
 
 def _kept(x: Floats, key: Words, counter: Words, p: float, out: Mask | None) -> Any:
     threshold = dropout_threshold(p)
+    if threshold >> 32:  # no half is as large; older NumPy, asked to compare with it, writes beside `out`
+        kept = np.zeros(x.shape, np.bool_) if out is None else out
+        kept[...] = False
+        return kept
     words = philox_words(key, counter, n=words_for_dropout(x.size))
     # The low half of a word comes first, whatever the machine's order of bytes.
     halves = words.astype("<u8", copy=False).view("<u4")[: x.size].reshape(x.shape)
-    return np.greater_equal(halves, threshold, out=out)
+    return np.greater_equal(halves, np.uint32(threshold), out=out)
 
 
 def _masked(x: Floats, kept: Mask, p: float, out: Floats | None) -> Any:

@@ -350,7 +350,8 @@ def _positions_of_mask(mask: Array, lengths: tuple[int, ...], count: int | None)
     xp = namespace(mask)
     raw = mask.value if is_tensor(mask) else mask
     if count is None or library_of(raw) is NUMPY:
-        true = int(to_numpy(xp.count_nonzero(mask)))  # the shape of the result: this waits for the device
+        # The shape of the result: this waits for the device.
+        true = int(to_numpy(xp.sum(xp.astype(mask, xp.int64))))
         if count is not None and count != true:
             raise ShapeError(f"key: a mask with {true} true elements meets {count} values")
         count = true
