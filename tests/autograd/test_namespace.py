@@ -156,7 +156,7 @@ def test_a_function_gives_the_librarys_values_as_tensors_from_tensors_and_from_r
     group, _, own = name.rpartition(".")
     raw, tensors = data(backend), data(backend, Tensor)
     ours = member(tensor_namespace(library_of(raw.x)), group, own)
-    expected = call(name, standard_of(backend, name), raw)
+    expected = whatever_the_version(name, call(name, standard_of(backend, name), raw))
     for arguments in (tensors, raw):
         results = call(name, ours, arguments)
         assert all(type(result) is Tensor for result in (results if isinstance(results, tuple) else (results,)))
@@ -560,6 +560,16 @@ def call(name, function, arguments):
 def member_of_numpy(name):
     group, _, own = name.rpartition(".")
     return member(numpy_namespace, group, own)
+
+
+def whatever_the_version(name, result):
+    """A result as the standard has it: older NumPy gives a Python int for a count, and eigenvalues real if they are."""
+    if isinstance(result, tuple):
+        return tuple(whatever_the_version(name, part) for part in result)
+    if isinstance(result, int):
+        return np.asarray(result)
+    real = isinstance(result, np.ndarray) and result.dtype.kind == "f"
+    return result.astype(np.complex128) if real and name in ("linalg.eig", "linalg.eigvals") else result
 
 
 def standard_of(backend, name):
