@@ -66,7 +66,11 @@ def _draw(trained: Run) -> None:
     name = Path(recipe.data).stem
     test = percent(trained.metrics["test_accuracy"])
     title = f"{name}, {recipe.model}, seed {recipe.seed}: test accuracy {test}"
-    TrainingCurves.from_history(trained.history, title=title).save(trained.folder / "curves.png")
+    loss = "cross-entropy"
+    if recipe.label_smoothing:
+        loss += f", targets smoothed by {recipe.label_smoothing:g}"  # so it does not fall to 0
+    curves = TrainingCurves.from_history(trained.history, title=title, loss_label=loss)
+    curves.save(trained.folder / "curves.png")
 
 
 def _summary(trained: Run) -> str:

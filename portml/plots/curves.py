@@ -55,7 +55,9 @@ class TrainingCurves:
         self.history = history
 
     @classmethod
-    def from_history(cls, history: History, *, ax: Sequence[Axes] | None = None, title: str = "") -> TrainingCurves:
+    def from_history(
+        cls, history: History, *, ax: Sequence[Axes] | None = None, title: str = "", loss_label: str = "cross-entropy"
+    ) -> TrainingCurves:
         """Draw a history.
 
         Parameters
@@ -65,10 +67,14 @@ class TrainingCurves:
             Where to draw the loss and the accuracy; None makes a figure.
         title : str
             Over the whole figure.
+        loss_label : str
+            What the loss is.
         """
-        return cls(history).plot(ax=ax, title=title)
+        return cls(history).plot(ax=ax, title=title, loss_label=loss_label)
 
-    def plot(self, *, ax: Sequence[Axes] | None = None, title: str = "") -> TrainingCurves:
+    def plot(
+        self, *, ax: Sequence[Axes] | None = None, title: str = "", loss_label: str = "cross-entropy"
+    ) -> TrainingCurves:
         """Draw; see `from_history`."""
         panels = [name for name in _PANELS if self.history[name]]
         if ax is None:
@@ -82,14 +88,14 @@ class TrainingCurves:
             self.figure.suptitle(title, fontsize="medium")
         self.axes = dict(zip(panels, ax, strict=False))
         for name, axes in self.axes.items():
-            self._draw(axes, name)
+            self._draw(axes, name, loss_label if name == "loss" else "samples classified right")
         return self
 
     def save(self, path: str | Path) -> Path:
         """Write the picture, whole or not at all, in the format that the path's ending names."""
         return save_figure(self.figure, path)
 
-    def _draw(self, axes: Axes, name: str) -> None:
+    def _draw(self, axes: Axes, name: str, y_label: str) -> None:
         from matplotlib.ticker import MaxNLocator, PercentFormatter
 
         drawn: list[float] = []
@@ -100,7 +106,7 @@ class TrainingCurves:
                 label = f"{role}, {_shown(name, values[-1])} at the end"
                 drawn.extend(values)
                 axes.plot(epochs, values, label=label, **_line(role, len(points)))
-        plain_axes(axes, _PANELS[name], "epoch", "cross-entropy" if name == "loss" else "samples classified right")
+        plain_axes(axes, _PANELS[name], "epoch", y_label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if name == "accuracy":
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))

@@ -24,7 +24,7 @@ def without(*ends: str) -> History:
 
 
 def test_loss_and_accuracy_have_a_panel_each_with_training_and_validation() -> None:
-    curves = TrainingCurves.from_history(History(ROWS), title="digits")
+    curves = TrainingCurves.from_history(History(ROWS), title="digits", loss_label="nats")
     assert list(curves.axes) == ["loss", "accuracy"]
     for name, axes in curves.axes.items():
         training, validation = axes.get_lines()
@@ -40,6 +40,7 @@ def test_loss_and_accuracy_have_a_panel_each_with_training_and_validation() -> N
         assert high >= max(training.get_ydata())
         assert axes.get_xlabel() == "epoch"
     assert curves.figure.get_suptitle() == "digits"
+    assert curves.axes["loss"].get_ylabel() == "nats"
 
 
 def test_what_a_history_does_not_have_is_not_drawn() -> None:
