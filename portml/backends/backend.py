@@ -87,7 +87,7 @@ class Backend(ABC):
 
     @property
     def kernels(self) -> str:
-        """Which bodies run on this backend's arrays, "fused" or "agnostic"."""
+        """Which bodies run on this backend's arrays: "fused", "pure" or "agnostic"."""
         return kernels_in_use(self.name)
 
     def asarray(self, data: Any, dtype: Any = None, copy: bool | None = None) -> Array:
@@ -189,7 +189,7 @@ def get_backend(name: str | Backend | None = None, *, kernels: str | None = None
     ----------
     name : {"numpy", "cupy", "strict", "auto"} or Backend, optional
         "auto" takes CuPy where a GPU answers, else NumPy.  None takes ``$PORTML_BACKEND``, else "numpy".
-    kernels : {"fused", "agnostic"}, optional
+    kernels : {"fused", "pure", "agnostic"}, optional
         Which bodies run on this backend's arrays, from now on and in the whole process, as arrays do not carry the
         choice.  None leaves it as it is ("fused", or ``$PORTML_KERNELS``).
     device : object, optional

@@ -12,6 +12,9 @@ to the same numbers on one library, registered by that library's name::
     @softplus.on("numpy")
     def _(x, out=None):
         return np.logaddexp(x, 0, out=out)
+
+A library may have a compiler, as NumPy has Numba: what is registered under the compiler's name stands before the
+library's own override where the compiler is installed.
 """
 
 from __future__ import annotations
@@ -27,12 +30,14 @@ from types import CodeType
 from typing import Any, Protocol, overload
 
 from portml.backends.doorway import Call, observers
-from portml.backends.namespaces import is_tensor, library_of
+from portml.backends.namespaces import Library, is_tensor, library_of
 from portml.errors import ArgumentError, DtypeError
 
 __all__ = ["Kernel", "KernelFunction", "Signature", "kernel", "kernel_table", "kernels_in_use", "use_kernels"]
 
 KINDS = ("out", "view", "write", "fresh")
+MODES = ("fused", "pure", "agnostic")
+NAMED_MODES = "'fused', 'pure' or 'agnostic'"
 _TABLE: dict[str, Kernel] = {}
 _EVERY: list[Kernel] = []
 _MODE: dict[str, str] = {}
@@ -194,14 +199,31 @@ class Kernel:
         # What a kernel saved for its gradient may be a tuple; its arrays are beside the others.
         library = library_of(*(argument for argument in arguments if type(argument) is not tuple))
         library.load_overrides()
-        override = self.table.get(library.name)
-        # Where there is no body of ours, an override mends the library, whichever bodies are in use.
-        if override is not None and (self.body is None or kernels_in_use(library.name) == "fused"):
+        override = self._override(library)
+        if override is not None:
             return override
         if self.body is not None:
             return self.body
         assert self.primitive is not None
         return self.primitive(library.xp)
+
+    def _override(self, library: Library) -> Callable[..., Any] | None:
+        if self.body is None:
+            # It mends the library, whichever bodies are in use.
+            return self.table.get(library.name)
+        mode = kernels_in_use(library.name)
+        if mode == "agnostic":
+            return None
+        if mode == "fused" and library.compiler is not None:
+            library.load_compiled(self.topic)
+            if library.compiler in self.table:
+                return self.table[library.compiler]
+        return self.table.get(library.name)
+
+    @property
+    def topic(self) -> str:
+        """The name of the module that its body is written in."""
+        return "" if self.body is None else self.body.__module__.rpartition(".")[2]
 
     def resolve(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         """Find and remember what runs for arguments of these types; a Tensor among them answers for itself."""
@@ -269,12 +291,15 @@ def kernel(
 
 
 def kernel_table() -> dict[str, Kernel]:
-    """Every kernel by name, those of all topics and of their CUDA and NumPy overrides loaded."""
+    """Every kernel by name, those of all topics and of their CUDA, NumPy and compiled overrides loaded."""
     importlib.import_module("portml.backends.operations")
     for package in ("portml.backends.kernels", "portml.backends._numpy", "portml.backends.cuda"):
         module = importlib.import_module(package)
         for found in pkgutil.iter_modules(module.__path__, f"{package}."):
             importlib.import_module(found.name)
+    compiled = importlib.import_module("portml.backends._numba")
+    for found in pkgutil.iter_modules(compiled.__path__):
+        compiled.load(found.name)
     return dict(_TABLE)
 
 
@@ -283,13 +308,14 @@ def use_kernels(kernels: str, library: str) -> None:
 
     Parameters
     ----------
-    kernels : {"fused", "agnostic"}
-        "fused" runs the overrides, "agnostic" the very same from-scratch bodies as everywhere.
+    kernels : {"fused", "pure", "agnostic"}
+        "fused" runs the overrides, "pure" the same without those that are compiled on the spot, "agnostic" the very
+        same from-scratch bodies as everywhere.
     library : str
         The library's name, as in ``get_backend``.
     """
-    if kernels not in ("fused", "agnostic"):
-        raise ArgumentError(f"kernels must be 'fused' or 'agnostic', got {kernels!r}")
+    if kernels not in MODES:
+        raise ArgumentError(f"kernels must be {NAMED_MODES}, got {kernels!r}")
     if kernels_in_use(library) != kernels:
         _MODE[library] = kernels
         for each in _EVERY:
@@ -297,12 +323,12 @@ def use_kernels(kernels: str, library: str) -> None:
 
 
 def kernels_in_use(library: str) -> str:
-    """Which bodies run on the arrays of a library: "fused", or "agnostic" by `use_kernels` or ``$PORTML_KERNELS``."""
+    """Which bodies run on the arrays of a library: "fused", or what `use_kernels` or ``$PORTML_KERNELS`` chose."""
     mode = _MODE.get(library)
     if mode is None:
         mode = os.environ.get("PORTML_KERNELS") or "fused"
-        if mode not in ("fused", "agnostic"):
-            raise ArgumentError(f"the environment variable PORTML_KERNELS must be 'fused' or 'agnostic', got {mode!r}")
+        if mode not in MODES:
+            raise ArgumentError(f"the environment variable PORTML_KERNELS must be {NAMED_MODES}, got {mode!r}")
         _MODE[library] = mode
     return mode
 

@@ -34,12 +34,15 @@ class Library:
         Whether two of its arrays can live on different devices, so that mixing must be looked for.
     overrides : str or None
         The module that registers its kernels, imported when the first kernel is resolved for one of its arrays.
+    compiler : str or None
+        The name of overrides that are compiled on the spot and stand before its own, where that compiler is installed.
     """
 
     name: str
     xp: Any
     has_devices: bool = False
     overrides: str | None = None
+    compiler: str | None = None
 
     def load_overrides(self) -> None:
         """Import the module of overrides once."""
@@ -47,8 +50,13 @@ class Library:
             module, self.overrides = self.overrides, None
             importlib.import_module(module)
 
+    def load_compiled(self, topic: str) -> None:
+        """Import the compiled kernels of a topic, where there are any."""
+        if self.compiler is not None:
+            importlib.import_module(f"portml.backends._{self.compiler}").load(topic)
 
-NUMPY = Library("numpy", np, overrides="portml.backends._numpy")
+
+NUMPY = Library("numpy", np, overrides="portml.backends._numpy", compiler="numba")
 
 _KINDS: dict[type, dict[Any, str]] = {}
 _SCALARS = frozenset({bool, int, float, complex, type(None)})

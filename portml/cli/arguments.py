@@ -67,7 +67,11 @@ def _add_train(commands: Any) -> None:
     )
     parser.add_argument("--data-dir", metavar="DIR", help="folder of the files of mnist or fashion-mnist")
     _add_backend(parser)
-    parser.add_argument("--kernels", choices=["fused", "agnostic"], help="agnostic: the from-scratch bodies alone")
+    parser.add_argument(
+        "--kernels",
+        choices=["fused", "pure", "agnostic"],
+        help="pure: without compiling; agnostic: the from-scratch bodies alone",
+    )
     settings = parser.add_argument_group("settings")
     settings.add_argument("--model", choices=["lenet5", "mlp"], help=SETTINGS["model"])
     settings.add_argument(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
-from portml.backends import get_backend, kernel_table, kernels_switched, namespace
+from portml.backends import _numba, get_backend, kernel_table, kernels_switched, namespace
 from portml.backends.kernel import Kernel, Signature
 from portml.backends.kernels.linear import linear
 from portml.errors import ArgumentError, DtypeError, MixedBackendsError, ShapeError
@@ -53,6 +54,31 @@ def test_agnostic_mode_runs_the_body_and_fused_mode_the_override_again():
         with kernels_switched("agnostic", "numpy"):
             np.testing.assert_array_equal(k(x, x), [6.0, 6.0])
         assert k(x, x) == "override"
+
+
+def test_a_compiled_override_stands_before_numpys_own_unless_kernels_are_pure():
+    k = made(scaled_sum)
+    k.on("numpy")(lambda x, y, *, factor=1.0: "plain")
+    k.on("numba")(lambda x, y, *, factor=1.0: "compiled")
+    x = np.ones((3, 2))
+    with kernels_switched("fused", "numpy"):
+        assert k(x, x) == "compiled"
+        with kernels_switched("pure", "numpy"):
+            assert k(x, x) == "plain"
+    with kernels_switched("agnostic", "numpy"):
+        np.testing.assert_array_equal(k(x, x), [6.0, 6.0])
+
+
+def test_a_numba_that_cannot_be_imported_is_told_once_and_done_without(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.setattr(_numba, "find_spec", lambda name: object())
+    _numba.installed.cache_clear()
+    try:
+        with pytest.warns(RuntimeWarning, match="Numba is installed but cannot be used"):
+            assert not _numba.installed()
+        assert not _numba.installed()
+    finally:
+        _numba.installed.cache_clear()
 
 
 def test_an_override_registered_later_replaces_what_was_cached():
