@@ -28,6 +28,7 @@ nox.options.sessions = [
     "tests(numpy)",
     "tests(strict)",
     "agnostic",
+    "jit",
     "parity",
     "kernels",
     "minimum",
@@ -39,6 +40,8 @@ PROJECT_FILE = nox.project.load_toml("pyproject.toml")
 PROJECT = PROJECT_FILE["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 TEST = ("pytest", "pytest-xdist", "hypothesis", "array-api-strict")
+# What the estimators are compared with, and what a user hands them.
+TEST_ALL = (*TEST, "scikit-learn", "pandas", "polars")
 
 # About what array-api-compat's own NumPy namespace gets of 1,384 tests at five examples each; a fixed seed makes the
 # count repeatable.
@@ -54,7 +57,7 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 @nox.parametrize("backend", ["numpy", "strict", "cupy"], ids=["numpy", "strict", "cupy"])
 def tests(session: nox.Session, backend: str) -> None:
     """Run the whole suite on one backend; `cupy` fails, and never skips, where no GPU answers."""
-    install(session, *PROJECT["dependencies"], *EXTRAS["cli"], *named(*TEST))
+    install(session, *PROJECT["dependencies"], *EXTRAS["cli"], *EXTRAS["parallel"], *named(*TEST_ALL))
     if backend == "cupy":
         install(session, *EXTRAS["cupy"])
     # Tests share one GPU, so they run one after the other there.
@@ -66,8 +69,15 @@ def tests(session: nox.Session, backend: str) -> None:
 @nox.session
 def agnostic(session: nox.Session) -> None:
     """Run the whole suite with the from-scratch bodies alone, no override anywhere."""
-    install(session, *PROJECT["dependencies"], *EXTRAS["cli"], *named(*TEST))
+    install(session, *PROJECT["dependencies"], *EXTRAS["cli"], *EXTRAS["parallel"], *named(*TEST_ALL))
     pytest(session, "--backend", "numpy", environment={"PORTML_KERNELS": "agnostic"})
+
+
+@nox.session
+def jit(session: nox.Session) -> None:
+    """Run the kernels and the estimators with Numba's versions before NumPy's own."""
+    install(session, *PROJECT["dependencies"], *EXTRAS["jit"], *EXTRAS["parallel"], *named(*TEST_ALL))
+    pytest(session, "tests/backends", "tests/classical", "--backend", "numpy")
 
 
 @nox.session
@@ -98,7 +108,7 @@ def kernels(session: nox.Session) -> None:
 def minimum(session: nox.Session) -> None:
     """Run the tests on NumPy with the lowest versions of what portml needs to run."""
     lowest = [re.sub(r">=", "==", requirement) for requirement in PROJECT["dependencies"]]
-    install(session, *lowest, *EXTRAS["cli"], *named(*TEST))
+    install(session, *lowest, *EXTRAS["cli"], *EXTRAS["parallel"], *named(*TEST_ALL))
     pytest(session, "--backend", "numpy")
 
 
