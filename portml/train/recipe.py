@@ -56,7 +56,7 @@ class Recipe:
         Of all that is drawn: the validation part, the first weights, the order of the samples, the changes of images.
     backend : str or None
         None takes ``$PORTML_BACKEND``, or NumPy.
-    kernels : {"fused", "agnostic"} or None
+    kernels : {"fused", "pure", "agnostic"} or None
         Which bodies run while a `Run` trains; None leaves that as it is.
 
     Raises
@@ -96,8 +96,8 @@ class Recipe:
             _check_number(name, getattr(self, name))
         for name in ("validation_fraction", "label_smoothing", "scale"):
             _check_number(name, getattr(self, name), below=1)
-        if self.kernels not in (None, "fused", "agnostic"):
-            raise ArgumentError(f"kernels: expected 'fused' or 'agnostic', got {self.kernels!r}")
+        if self.kernels not in (None, "fused", "pure", "agnostic"):
+            raise ArgumentError(f"kernels: expected 'fused', 'pure' or 'agnostic', got {self.kernels!r}")
         if self.image_shape is not None:
             object.__setattr__(self, "image_shape", tuple(self.image_shape))
 
