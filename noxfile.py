@@ -145,8 +145,8 @@ def package(session: nox.Session) -> None:
 
 @nox.session(venv_backend="virtualenv")
 def oracle(session: nox.Session) -> None:
-    """Compare with PyTorch and SciPy; pip installs it, as its CPU build is found by pip only."""
-    install(session, "torch==2.13.0", "scipy", *PROJECT["dependencies"], *EXTRAS["cli"], *named(*TEST))
+    """Compare with PyTorch, SciPy and ONNX; pip installs them, as the CPU build of PyTorch is found by pip only."""
+    install(session, "torch==2.13.0", "scipy", "onnx", *PROJECT["dependencies"], *EXTRAS["cli"], *named(*TEST))
     pytest(session, "-m", "oracle")
 
 
