@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portml.optim import schedules
+from portml.optim import minimise, schedules
 from portml.optim.adagrad import Adagrad
 from portml.optim.adam import Adam, AdamW
 from portml.optim.optimizer import Optimizer
@@ -11,4 +11,15 @@ from portml.optim.schedules import Schedule
 from portml.optim.sgd import SGD
 from portml.optim.storage import FlatStorage
 
-__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "FlatStorage", "Optimizer", "RMSprop", "Schedule", "schedules"]
+__all__ = [
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "FlatStorage",
+    "Optimizer",
+    "RMSprop",
+    "Schedule",
+    "minimise",
+    "schedules",
+]
