@@ -10,17 +10,21 @@ __all__ = [
     "ArgumentError",
     "BackendUnavailableError",
     "CheckpointError",
+    "ConvergenceWarning",
+    "DataConversionWarning",
     "DataError",
     "DivergenceError",
     "DtypeError",
     "GradientError",
     "MissingDependencyError",
     "MixedBackendsError",
+    "NotFittedError",
     "OutOfMemoryError",
     "PortmlError",
     "RangeError",
     "ShapeError",
     "StaleOptimizerError",
+    "UndefinedMetricWarning",
     "UnknownBackendError",
     "WriteError",
 ]
@@ -82,9 +86,25 @@ class DivergenceError(PortmlError, ArithmeticError):
     """Training left the numbers: the loss became NaN or infinite."""
 
 
+class NotFittedError(PortmlError, ValueError, AttributeError):
+    """An estimator was asked for what it learns before it was fitted."""
+
+
 class CheckpointError(PortmlError, ValueError):
     """A checkpoint is truncated, foreign, or does not fit the model it is loaded into."""
 
 
 class WriteError(PortmlError, OSError):
     """A file could not be written; what stood there before is untouched."""
+
+
+class ConvergenceWarning(UserWarning):
+    """A solver stopped before it reached the precision asked for."""
+
+
+class DataConversionWarning(UserWarning):
+    """Data was taken in another shape or type than it came in."""
+
+
+class UndefinedMetricWarning(UserWarning):
+    """A measure has no value for this data; the message says what stands in its place."""

@@ -21,13 +21,15 @@ MAY_IMPORT = {
     "optim": "errors backends random autograd",
     "metrics": "errors backends",
     "data": "errors backends random",
-    "train": "errors backends random autograd nn optim metrics data",
-    "plots": "errors backends random autograd nn optim metrics data train",
-    "cli": "errors backends random autograd nn optim metrics data train plots",
+    "classical": "errors backends random optim metrics data",
+    "train": "errors backends random autograd nn optim metrics data classical",
+    "plots": "errors backends random autograd nn optim metrics data classical train",
+    "cli": "errors backends random autograd nn optim metrics data classical train plots",
     "__main__": "cli",
 }
 NUMPY_MAY_BE_IMPORTED_IN = (
     "portml/backends/",
+    "portml/classical/host.py",
     "portml/data/",
     "portml/cli/",
     "portml/plots/",

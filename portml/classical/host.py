@@ -1,0 +1,227 @@
+"""What arrives on the host: lists, NumPy arrays, data frames, labels that are text.
+
+Text and tables of mixed types exist only here.  Algorithms see numbers on a backend (`portml.classical.validation`).
+"""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+
+from portml.backends import Backend, backend_of
+from portml.errors import ArgumentError, DtypeError, ShapeError
+
+__all__ = [
+    "HostArray",
+    "as_floats",
+    "codes_of_labels",
+    "column_names",
+    "device_backend",
+    "host_array",
+    "is_host_array",
+    "is_text",
+    "names_array",
+    "seed_from_numpy",
+]
+
+HostArray = np.ndarray[Any, Any]
+
+
+def device_backend(data: Any) -> Backend | None:
+    """The backend of an array of some library, or None of anything that is on the host: NumPy, lists, data frames."""
+    if data is None or isinstance(data, np.ndarray | np.generic | list | tuple | str | numbers.Number):
+        return None
+    if hasattr(data, "columns") or hasattr(data, "iloc") or not hasattr(data, "shape"):
+        return None
+    try:
+        backend = backend_of(data)
+    except ArgumentError:  # something else that NumPy may know how to read
+        return None
+    return None if backend.host and not hasattr(data, "__portml_evaluate__") else backend
+
+
+def is_host_array(array: Any) -> bool:
+    """Whether an array is NumPy's."""
+    return isinstance(array, np.ndarray)
+
+
+def is_text(array: Any) -> bool:
+    """Whether an array holds text, or other objects that are no numbers."""
+    return isinstance(array, np.ndarray) and array.dtype.kind in "OUS"
+
+
+def host_array(data: Any, name: str) -> HostArray:
+    """`data` as a NumPy array of whatever it holds.
+
+    Parameters
+    ----------
+    data : list, array, data frame, or anything NumPy reads
+        Columns of a data frame with missing values become floats with NaN.
+    name : str
+        What the messages call it.
+
+    Raises
+    ------
+    DtypeError
+        If `data` is sparse or a ``numpy.matrix``.
+    ShapeError
+        If its rows differ in length.
+    ArgumentError
+        If it holds complex numbers.
+    """
+    if hasattr(data, "toarray") and hasattr(data, "nnz"):
+        raise DtypeError(
+            f"Sparse data was passed for {name}, but dense data is required. "
+            "Use '.toarray()' to convert to a dense numpy array."
+        )
+    if isinstance(data, np.matrix):
+        raise DtypeError(f"{name}: np.matrix is not supported. Please convert to a numpy array with np.asarray.")
+    if isinstance(data, np.ma.MaskedArray):
+        raise DtypeError(f"{name}: the mask of a masked array would be lost; fill it with NaN first, x.filled(nan)")
+    try:
+        array = np.asarray(_with_nan_for_missing(data))
+    except ValueError as error:
+        raise ShapeError(f"{name}: expected rows of the same length; {error}") from error
+    if array.dtype.kind == "c":
+        raise ArgumentError(f"Complex data not supported\n{array}\n")
+    return array
+
+
+def as_floats(array: HostArray, name: str) -> HostArray:
+    """`array` in float32 or float64: those stay, whatever else is a number becomes float64.
+
+    Raises
+    ------
+    ArgumentError
+        If it holds text.
+    DtypeError
+        If it holds objects that are no numbers.
+    """
+    if array.dtype in (np.float32, np.float64):
+        return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    if array.dtype.kind in "USV":
+        raise ArgumentError(
+            f"dtype='numeric' is not compatible with arrays of bytes/strings. {name} holds {array.dtype}: "
+            "convert your data to numeric values explicitly instead, as with OneHotEncoder."
+        )
+    if array.dtype.kind in "mM":
+        raise DtypeError(f"{name}: expected numbers, got {array.dtype}; convert dates and durations to numbers first")
+    try:
+        return array.astype(np.float64)
+    except TypeError as error:
+        raise DtypeError(f"{name}: {error}") from error
+    except ValueError as error:
+        raise ArgumentError(f"{name}: {error}") from error
+
+
+def column_names(data: Any) -> HostArray | None:
+    """The names of a data frame's columns as an array (n_features,) of text, or None if it has none that are text.
+
+    Raises
+    ------
+    DtypeError
+        If some names are text and some are not.
+    """
+    columns = getattr(data, "columns", None)
+    if columns is None or isinstance(data, np.ndarray):
+        return None
+    names = np.asarray(list(columns), dtype=object)
+    types = sorted({type(name).__qualname__ for name in names})
+    if len(types) > 1 and "str" in types:
+        raise DtypeError(
+            "Feature names are only supported if all input features have string names, "
+            f"but your input has {types} as feature name / column name types. "
+            "If you want feature names to be stored and validated, you must convert them all to strings, by using "
+            "X.columns = X.columns.astype(str) for example."
+        )
+    return names if types == ["str"] else None
+
+
+def names_array(names: Any) -> HostArray:
+    """Names as an array (n_features,) of text, the kind that `feature_names_in_` is."""
+    return np.asarray([str(name) for name in names], dtype=object)
+
+
+def codes_of_labels(y: HostArray, classes: HostArray | None = None) -> tuple[HostArray, HostArray]:
+    """Labels as positions in the sorted classes.
+
+    Parameters
+    ----------
+    y : array (n_samples,)
+        Whole numbers, truth values or text.
+    classes : array (n_classes,), optional
+        The classes, where they are known already; None takes those that occur.
+
+    Returns
+    -------
+    codes : array (n_samples,) of int64
+    classes : array (n_classes,) of y's dtype
+
+    Raises
+    ------
+    ArgumentError
+        If `y` is continuous, holds missing values, mixes text and numbers, or has a label that is not in `classes`.
+    """
+    _refuse_what_is_no_label(y)
+    if classes is None:
+        classes, codes = np.unique(y, return_inverse=True)
+        return codes.astype(np.int64), classes
+    classes = np.unique(classes)
+    codes = np.searchsorted(classes, y)
+    unknown = np.unique(y[classes[np.minimum(codes, len(classes) - 1)] != y])
+    if len(unknown):
+        raise ArgumentError(f"y: got labels {unknown.tolist()} that are not in classes {classes.tolist()}")
+    return codes.astype(np.int64), classes
+
+
+def seed_from_numpy(random_state: Any) -> int | None:
+    """A seed drawn from a generator of NumPy, or None if `random_state` is none."""
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(0, 2**31 - 1))
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(0, 2**63 - 1))
+    return None
+
+
+def _refuse_what_is_no_label(y: HostArray) -> None:
+    if y.dtype.kind == "O":
+        kinds = {type(label) for label in y}
+        if type(None) in kinds or any(isinstance(label, float) and label != label for label in y):
+            raise ArgumentError("Input y contains NaN.")
+        if not all(issubclass(kind, str) for kind in kinds):
+            if any(issubclass(kind, str) for kind in kinds):
+                names = sorted(kind.__name__ for kind in kinds)
+                raise ArgumentError(f"y: labels must be uniformly strings or numbers, got {names}")
+            raise ArgumentError(_unknown_label_type("unknown"))
+    elif y.dtype.kind == "f":
+        if not np.all(np.isfinite(y)):
+            what = "NaN" if np.any(np.isnan(y)) else f"infinity or a value too large for {y.dtype!r}"
+            raise ArgumentError(f"Input y contains {what}.")
+        if np.any(y != np.floor(y)):
+            raise ArgumentError(_unknown_label_type("continuous"))
+    elif y.dtype.kind not in "biuUS":
+        raise ArgumentError(_unknown_label_type("unknown"))
+
+
+def _unknown_label_type(kind: str) -> str:
+    return (
+        f"Unknown label type: {kind}. Maybe you are trying to fit a classifier, "
+        "which expects discrete classes on a regression target with continuous values."
+    )
+
+
+def _with_nan_for_missing(data: Any) -> Any:
+    """Nullable columns of pandas as floats, where NumPy alone would make objects of them."""
+    if hasattr(getattr(data, "dtype", None), "numpy_dtype"):  # a nullable series
+        return (
+            data.to_numpy(dtype=np.float64, na_value=np.nan)
+            if data.isna().any()
+            else data.to_numpy(dtype=data.dtype.numpy_dtype)
+        )
+    dtypes = getattr(data, "dtypes", None)
+    if dtypes is None or not hasattr(data, "iloc") or not hasattr(dtypes, "items"):
+        return data
+    nullable = {column: np.float64 for column, dtype in dtypes.items() if hasattr(dtype, "numpy_dtype")}
+    return data.astype(nullable) if nullable else data
