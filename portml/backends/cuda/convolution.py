@@ -163,7 +163,7 @@ def _gradients(
     g: Array, x: Array, weight: Array, geometry: twins.ConvolutionGeometry, needs: tuple[bool, ...], to_dx: Any
 ) -> tuple[Array | None, Array | None]:
     """The gradients of the input and of the weights."""
-    xp, x = namespace(g, x), contiguous(x)
+    xp, x = namespace(g, x), contiguous(x) if needs[1] else x
     transposed = xp.matrix_transpose(_matrix(weight, geometry))
     dx = destination(to_dx, geometry.input, g.dtype, g) if needs[0] else None
     dmatrix = None

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from portml.backends.kernel import kernel
 from portml.backends.kernels.index_keys import Span, Template
 from portml.backends.kernels.indexing import basic_getitem, basic_unindex, frame, pad
-from portml.backends.kernels.windows import Pairs, positions_along, refuse_unfit_sizes, windows
+from portml.backends.kernels.windows import Pairs, positions_along, refuse_unfit_padding, refuse_unfit_sizes, windows
 from portml.backends.namespaces import Array, namespace
 from portml.errors import ArgumentError, ShapeError
 
@@ -229,7 +229,7 @@ def convolution_geometry(
             "(n_out, n_in / groups, ...) with the same number of spatial axes, at least one"
         )
     refuse_unfit_sizes("convolution", spatial, stride=stride, dilation=dilation)
-    _refuse_unfit_padding(spatial, padding)
+    refuse_unfit_padding("convolution", spatial, padding)
     if groups < 1 or x[1] % groups or weight[0] % groups:
         raise ArgumentError(
             f"convolution: groups={groups} must be positive and divide the {x[1]} channels of x {x} and the "
@@ -261,14 +261,4 @@ def refuse_unfit_bias(bias: Array | None, weight: Array) -> None:
         raise ShapeError(
             f"convolution: bias has shape {tuple(bias.shape)} and weight {tuple(weight.shape)}; "
             f"expected a bias of ({weight.shape[0]},)"
-        )
-
-
-def _refuse_unfit_padding(spatial: int, padding: Pairs) -> None:
-    """Raise ArgumentError unless there is a pair of non-negative integers for each spatial axis."""
-    fits = len(padding) == spatial and all(isinstance(pair, tuple) and len(pair) == 2 for pair in padding)
-    if not fits or any(width < 0 for pair in padding for width in pair):
-        raise ArgumentError(
-            f"convolution: padding={padding}; expected a pair (before, after) of integers of at least 0 "
-            f"for each of {spatial} spatial axes"
         )

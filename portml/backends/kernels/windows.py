@@ -13,7 +13,7 @@ from typing import TypeAlias
 from portml.backends.kernels.index_keys import Span, Template
 from portml.errors import ArgumentError
 
-__all__ = ["Pairs", "covered", "positions_along", "refuse_unfit_sizes", "windows"]
+__all__ = ["Pairs", "covered", "positions_along", "refuse_unfit_padding", "refuse_unfit_sizes", "windows"]
 
 Pairs: TypeAlias = tuple[tuple[int, int], ...]
 """(before, after) for each axis."""
@@ -64,3 +64,13 @@ def refuse_unfit_sizes(name: str, spatial: int, least: int = 1, **sizes: tuple[i
                 f"{name}: {argument}={values}; expected a tuple of integers of at least {least}, "
                 f"one for each of {spatial} spatial axes"
             )
+
+
+def refuse_unfit_padding(name: str, spatial: int, padding: Pairs) -> None:
+    """Raise ArgumentError unless there is a pair of non-negative integers for each spatial axis."""
+    fits = len(padding) == spatial and all(isinstance(pair, tuple) and len(pair) == 2 for pair in padding)
+    if not fits or any(width < 0 for pair in padding for width in pair):
+        raise ArgumentError(
+            f"{name}: padding={padding}; expected a pair (before, after) of integers of at least 0 "
+            f"for each of {spatial} spatial axes"
+        )
