@@ -24,7 +24,19 @@ from portml.backends.kernels.normalisation import (
     refuse_unfit_running,
 )
 
-__all__: list[str] = []
+__all__ = [
+    "are_last",
+    "arrived",
+    "destination",
+    "given_where_needed",
+    "in_rows",
+    "in_samples",
+    "scale_and_shift_channels",
+    "standardise",
+    "sum_of_channels",
+    "sum_of_products",
+    "width_of",
+]
 
 Floats = NDArray[Any]
 Parameter = Floats | None
@@ -41,13 +53,13 @@ FAR = 8
 def _(
     x: Floats, weight: Parameter, bias: Parameter, *, axes: Axes = -1, eps: float = 1e-5, out: Floats | None = None
 ) -> Any:
-    if not _are_last(x, weight, bias, axes):
+    if not are_last(x, weight, bias, axes):
         return given(layer_norm.agnostic(x, weight, bias, axes=axes, eps=eps), out)
-    y = _destination(out, x)
-    for xs, ys in _in_rows(_width(x, axes), x, y):
-        _standardise(xs, ys, eps)
-        _scale_and_shift(ys, weight, bias, ys)
-    return _arrived(y, out)
+    y = destination(out, x)
+    for xs, ys in in_rows(width_of(x, axes), x, y):
+        standardise(xs, ys, eps)
+        scale_and_shift(ys, weight, bias, ys)
+    return arrived(y, out)
 
 
 @layer_norm_saving.on("numpy")
@@ -60,21 +72,21 @@ def _(
     eps: float,
     out: tuple[Floats, Saved] | None = None,
 ) -> tuple[Any, Saved]:
-    if not _are_last(x, weight, bias, axes):
+    if not are_last(x, weight, bias, axes):
         y, (normalised, inverse_std) = layer_norm_saving.agnostic(x, weight, bias, axes=axes, eps=eps)
         result: tuple[Any, Saved] = given((y, (normalised, inverse_std)), out)
         return result
     to_y, (to_normalised, to_inverse_std) = (None, (None, None)) if out is None else out
-    y, normalised, width = _destination(to_y, x), _destination(to_normalised, x), _width(x, axes)
+    y, normalised, width = destination(to_y, x), destination(to_normalised, x), width_of(x, axes)
     inverses = np.empty(x.size // width, x.dtype)
     start = 0
-    for xs, ys, ns in _in_rows(width, x, y, normalised):
-        inverses[start : start + len(xs)] = _standardise(xs, ns, eps)
-        _scale_and_shift(ns, weight, bias, ys)
+    for xs, ys, ns in in_rows(width, x, y, normalised):
+        inverses[start : start + len(xs)] = standardise(xs, ns, eps)
+        scale_and_shift(ns, weight, bias, ys)
         start += len(xs)
     kept = len((axes,) if isinstance(axes, int) else axes)
     inverse_std = inverses.reshape(x.shape[: x.ndim - kept] + (1,) * kept)
-    return _arrived(y, to_y), (_arrived(normalised, to_normalised), _arrived(inverse_std, to_inverse_std))
+    return arrived(y, to_y), (arrived(normalised, to_normalised), arrived(inverse_std, to_inverse_std))
 
 
 @layer_norm_backward.on("numpy")
@@ -91,15 +103,15 @@ def _(
     out: tuple[Any, Any, Any] | None = None,
 ) -> tuple[Any, Any, Any]:
     normalised, inverse_std = saved
-    if not _are_last(x, weight, bias, axes):
+    if not are_last(x, weight, bias, axes):
         twin = layer_norm_backward.agnostic(g, saved, x, weight, bias, needs=needs, axes=axes, eps=eps)
-        return _given_where_needed(twin, out)
-    width = _width(x, axes)
+        return given_where_needed(twin, out)
+    width = width_of(x, axes)
     dx = dweight = dbias = None
     if needs[0]:
-        dx = _destination(None if out is None else out[0], x)
+        dx = destination(None if out is None else out[0], x)
         start, inverses = 0, inverse_std.reshape(-1, 1)
-        for gs, ns, ds in _in_rows(width, g, normalised, dx):
+        for gs, ns, ds in in_rows(width, g, normalised, dx):
             scaled = gs if weight is None else gs * weight.reshape(-1)
             matched = np.vecdot(scaled, ns) / width
             mean = scaled @ ones(width, scaled.dtype)
@@ -110,12 +122,12 @@ def _(
             np.multiply(through, inverses[start : start + len(gs)], out=ds)
             start += len(gs)
     if needs[1] and weight is not None:
-        dweight = sum(ones(len(gs), g.dtype) @ (gs * ns) for gs, ns in _in_rows(width, g, normalised))
+        dweight = sum(ones(len(gs), g.dtype) @ (gs * ns) for gs, ns in in_rows(width, g, normalised))
         dweight = dweight.reshape(weight.shape)
     if needs[2] and bias is not None:
         rows = g.reshape(-1, width)
         dbias = (ones(len(rows), g.dtype) @ rows).reshape(bias.shape)
-    return _given_where_needed((dx, dweight, dbias), out)
+    return given_where_needed((dx, dweight, dbias), out)
 
 
 @batch_norm_train.on("numpy")
@@ -132,24 +144,24 @@ def _(
     if x.size == 0:
         return given(batch_norm_train_saving.agnostic(x, weight, bias, eps=eps), out)  # type: ignore[no-any-return]
     count = x.size // x.shape[1]
-    y = _destination(None if out is None else out[0][0], x)
-    normalised = _destination(None if out is None else out[1][0], x)
-    mean = _sum_of_channels(x) / count
+    y = destination(None if out is None else out[0][0], x)
+    normalised = destination(None if out is None else out[1][0], x)
+    mean = sum_of_channels(x) / count
     var = _centre_channels(x, mean, normalised) / count
     inverse_std = 1 / np.sqrt(var + x.dtype.type(eps))
     if np.max(np.abs(mean) * inverse_std) > FAR:
-        rest = _sum_of_channels(normalised) / count
+        rest = sum_of_channels(normalised) / count
         mean += rest
         var = _centre_channels(normalised, rest, normalised) / count
         inverse_std = 1 / np.sqrt(var + x.dtype.type(eps))
-    for ns, ys in _in_samples(normalised, y):
+    for ns, ys in in_samples(normalised, y):
         np.multiply(ns, inverse_std[:, np.newaxis], out=ns)
-        _scale_and_shift_channels(ns, weight, bias, ys)
+        scale_and_shift_channels(ns, weight, bias, ys)
     result = (y, mean, var), (normalised, inverse_std)
     if out is None:
         return result
     for each, there in zip((*result[0], *result[1]), (*out[0], *out[1]), strict=True):
-        _arrived(each, there)
+        arrived(each, there)
     return out
 
 
@@ -167,13 +179,13 @@ def _(
 ) -> tuple[Any, Any, Any]:
     if x.size == 0:
         twin = batch_norm_train_backward.agnostic(g, saved, x, weight, bias, needs=needs, eps=eps)
-        return _given_where_needed(twin, out)
+        return given_where_needed(twin, out)
     (g_y, g_mean, g_var), (normalised, inverse_std) = g, saved
     count = x.size // x.shape[1]
-    total = _sum_of_channels(g_y)
+    total = sum_of_channels(g_y)
     matched = np.zeros_like(total)
-    for gs, ns in _in_samples(g_y, normalised):
-        matched += _sum_of_products(gs, ns)
+    for gs, ns in in_samples(g_y, normalised):
+        matched += sum_of_products(gs, ns)
     dx = None
     if needs[0]:
         # Collected by what it is a multiple of, dx = a g + b x̂ + c with numbers for each channel.
@@ -181,15 +193,15 @@ def _(
         b = (2 * g_var / inverse_std - a * matched) / count
         c = (g_mean - a * total) / count
         a, b, c = a[:, np.newaxis], b[:, np.newaxis], c[:, np.newaxis]
-        dx = _destination(None if out is None else out[0], x)
-        for gs, ns, ds in _in_samples(g_y, normalised, dx):
+        dx = destination(None if out is None else out[0], x)
+        for gs, ns, ds in in_samples(g_y, normalised, dx):
             rest = ns * b
             rest += c
             np.multiply(gs, a, out=ds)
             np.add(ds, rest, out=ds)
     dweight = matched if needs[1] and weight is not None else None
     dbias = total if needs[2] and bias is not None else None
-    return _given_where_needed((dx, dweight, dbias), out)
+    return given_where_needed((dx, dweight, dbias), out)
 
 
 @batch_norm_inference.on("numpy")
@@ -205,12 +217,12 @@ def _(
 ) -> Any:
     refuse_unfit_channels(x, weight, bias, "batch_norm_inference")
     refuse_unfit_running(mean, var, x)
-    y = _destination(out, x)
+    y = destination(out, x)
     scale = _scale(var, weight, eps)
-    for xs, ys in _in_samples(x, y):
+    for xs, ys in in_samples(x, y):
         np.subtract(xs, mean[:, np.newaxis], out=ys)
-        _scale_and_shift_channels(ys, scale, bias, ys)
-    return _arrived(y, out)
+        scale_and_shift_channels(ys, scale, bias, ys)
+    return arrived(y, out)
 
 
 @batch_norm_inference_backward.on("numpy")
@@ -229,21 +241,21 @@ def _(
 ) -> tuple[Any, ...]:
     if any(needs[1:4]):
         twin = batch_norm_inference_backward.agnostic(g, y, x, mean, var, weight, bias, needs=needs, eps=eps)
-        return _given_where_needed(twin, out)
+        return given_where_needed(twin, out)
     dx = None
     if needs[0]:
-        dx = _destination(None if out is None else out[0], x)
+        dx = destination(None if out is None else out[0], x)
         scale = _scale(var, weight, eps)[:, np.newaxis]
-        for gs, ds in _in_samples(g, dx):
+        for gs, ds in in_samples(g, dx):
             np.multiply(gs, scale, out=ds)
-    dbias = _sum_of_channels(g) if needs[4] and bias is not None else None
-    return _given_where_needed((dx, None, None, None, dbias), out)
+    dbias = sum_of_channels(g) if needs[4] and bias is not None else None
+    return given_where_needed((dx, None, None, None, dbias), out)
 
 
 # Rows: whatever is normalised together lies together
 
 
-def _are_last(x: Floats, weight: Parameter, bias: Parameter, axes: Axes) -> bool:
+def are_last(x: Floats, weight: Parameter, bias: Parameter, axes: Axes) -> bool:
     """Whether the axes are the last ones and the parameters have their lengths; else the twin does the work."""
     along = (axes,) if isinstance(axes, int) else axes
     last = x.shape[x.ndim - len(along) :]
@@ -255,11 +267,11 @@ def _are_last(x: Floats, weight: Parameter, bias: Parameter, axes: Axes) -> bool
     )
 
 
-def _width(x: Floats, axes: Axes) -> int:
+def width_of(x: Floats, axes: Axes) -> int:
     return math.prod(x.shape[axis] for axis in ((axes,) if isinstance(axes, int) else axes))
 
 
-def _in_rows(width: int, *arrays: Floats) -> Iterator[list[Floats]]:
+def in_rows(width: int, *arrays: Floats) -> Iterator[list[Floats]]:
     """Blocks of whole rows; arrays that are written must be contiguous or are written through a view."""
     rows = [array.reshape(-1, width) for array in arrays]
     height = max(BLOCK // width, 1)
@@ -270,7 +282,7 @@ def _in_rows(width: int, *arrays: Floats) -> Iterator[list[Floats]]:
         yield [array[start : start + height] for array in rows]
 
 
-def _standardise(x: Floats, normalised: Floats, eps: float) -> Floats:
+def standardise(x: Floats, normalised: Floats, eps: float) -> Floats:
     """Write (x - mean) / sqrt(var + eps) of each row, and return 1 / sqrt(var + eps)."""
     mean = _mean_of_rows(x)
     np.subtract(x, mean[:, np.newaxis], out=normalised)
@@ -297,7 +309,7 @@ def _inverse_std_of_rows(centred: Floats, eps: float) -> Floats:
     return np.reciprocal(var, out=var)
 
 
-def _scale_and_shift(normalised: Floats, weight: Parameter, bias: Parameter, y: Floats) -> None:
+def scale_and_shift(normalised: Floats, weight: Parameter, bias: Parameter, y: Floats) -> None:
     if weight is not None:
         normalised = np.multiply(normalised, weight.reshape(-1), out=y)
     if bias is not None:
@@ -309,7 +321,7 @@ def _scale_and_shift(normalised: Floats, weight: Parameter, bias: Parameter, y: 
 # Channels: x as (samples, channels, positions)
 
 
-def _in_samples(*arrays: Floats) -> Iterator[list[Floats]]:
+def in_samples(*arrays: Floats) -> Iterator[list[Floats]]:
     """Blocks of whole samples, (samples, channels, positions)."""
     n, channels = arrays[0].shape[:2]
     if arrays[0].size == 0:
@@ -320,7 +332,7 @@ def _in_samples(*arrays: Floats) -> Iterator[list[Floats]]:
         yield [cube[start : start + depth] for cube in cubes]
 
 
-def _sum_of_channels(x: Floats) -> Floats:
+def sum_of_channels(x: Floats) -> Floats:
     """Sum over all axes but the channels'."""
     n, channels = x.shape[:2]
     total: Floats
@@ -335,13 +347,13 @@ def _sum_of_channels(x: Floats) -> Floats:
 def _centre_channels(x: Floats, mean: Floats, centred: Floats) -> Floats:
     """Write x - mean, and return the sum of its squares."""
     total = np.zeros_like(mean)
-    for xs, cs in _in_samples(x, centred):
+    for xs, cs in in_samples(x, centred):
         np.subtract(xs, mean[:, np.newaxis], out=cs)
-        total += _sum_of_products(cs, cs)
+        total += sum_of_products(cs, cs)
     return total
 
 
-def _sum_of_products(x: Floats, y: Floats) -> Floats:
+def sum_of_products(x: Floats, y: Floats) -> Floats:
     """Sum of x y over samples and positions."""
     total: Floats
     if x.shape[2] == 1:
@@ -351,7 +363,7 @@ def _sum_of_products(x: Floats, y: Floats) -> Floats:
     return total
 
 
-def _scale_and_shift_channels(normalised: Floats, weight: Parameter, bias: Parameter, y: Floats) -> None:
+def scale_and_shift_channels(normalised: Floats, weight: Parameter, bias: Parameter, y: Floats) -> None:
     if weight is not None:
         normalised = np.multiply(normalised, weight[:, np.newaxis], out=y)
     if bias is not None:
@@ -368,18 +380,18 @@ def _scale(var: Floats, weight: Parameter, eps: float) -> Floats:
 # Where results go
 
 
-def _destination(out: Floats | None, like: Floats) -> Floats:
+def destination(out: Floats | None, like: Floats) -> Floats:
     """`out` if its blocks are views of it, else a new array."""
     return out if out is not None and out.flags.c_contiguous else np.empty(like.shape, like.dtype)
 
 
-def _arrived(result: Floats, out: Floats | None) -> Any:
+def arrived(result: Floats, out: Floats | None) -> Any:
     """The result in `out`, if that is wanted."""
     return result if out is None or out is result else given(result, out)
 
 
-def _given_where_needed(gradients: tuple[Any, ...], out: tuple[Any, ...] | None) -> tuple[Any, ...]:
+def given_where_needed(gradients: tuple[Any, ...], out: tuple[Any, ...] | None) -> tuple[Any, ...]:
     """The gradients, each written where it is wanted; None stays None."""
     if out is None:
         return gradients
-    return tuple([None if each is None else _arrived(each, there) for each, there in zip(gradients, out, strict=True)])
+    return tuple([None if each is None else arrived(each, there) for each, there in zip(gradients, out, strict=True)])

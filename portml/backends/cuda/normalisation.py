@@ -17,6 +17,8 @@ from portml.backends.cuda.source import CudaKernel
 from portml.backends.kernels import normalisation as twins
 from portml.backends.namespaces import Array, device_of, namespace
 
+__all__ = ["count_axes", "is_trailing", "layer_norm_parameters", "trailing"]
+
 Needs = tuple[bool, ...]
 Axes = int | tuple[int, ...]
 Gradients = tuple[Array | None, ...]
@@ -89,11 +91,11 @@ def _layer_norm(
     x: Array, weight: Array | None, bias: Array | None, *, axes: Axes = -1, eps: float = 1e-5, out: Any = None
 ) -> Array:
     twins.refuse_unfit_layer(x, weight, bias)
-    if not _is_trailing(x, weight, bias, axes):
+    if not is_trailing(x, weight, bias, axes):
         return deliver(twins.layer_norm.agnostic(x, weight, bias, axes=axes, eps=eps), out)
     x = contiguous(x)
     y = destination(out, x.shape, x.dtype, x)
-    launch_lines(LAYER_NORM, _trailing(x, axes), x, contiguous(weight), contiguous(bias), eps, y, None, None)
+    launch_lines(LAYER_NORM, trailing(x, axes), x, contiguous(weight), contiguous(bias), eps, y, None, None)
     return deliver(y, out)
 
 
@@ -104,11 +106,11 @@ def _layer_norm_saving(
     twins.refuse_unfit_layer(x, weight, bias)
     to_y, to_saved = outputs(out, 2)
     to_normalised, to_inverse = outputs(to_saved, 2)
-    if not _is_trailing(x, weight, bias, axes):
+    if not is_trailing(x, weight, bias, axes):
         y, (normalised, inverse) = twins.layer_norm_saving.agnostic(x, weight, bias, axes=axes, eps=eps)
     else:
-        x, lines = contiguous(x), _trailing(x, axes)
-        kept = (*x.shape[: x.ndim - _count(axes)], *(1,) * _count(axes))
+        x, lines = contiguous(x), trailing(x, axes)
+        kept = (*x.shape[: x.ndim - count_axes(axes)], *(1,) * count_axes(axes))
         y = destination(to_y, x.shape, x.dtype, x)
         normalised = destination(to_normalised, x.shape, x.dtype, x)
         inverse = destination(to_inverse, kept, x.dtype, x)
@@ -130,21 +132,21 @@ def _layer_norm_backward(
     out: Any = None,
 ) -> Gradients:
     to_dx, to_dweight, to_dbias = outputs(out, 3)
-    if not _is_trailing(x, weight, bias, axes):
+    if not is_trailing(x, weight, bias, axes):
         results = twins.layer_norm_backward.agnostic(g, saved, x, weight, bias, needs=needs, axes=axes, eps=eps)
         return tuple(map(deliver, results, (to_dx, to_dweight, to_dbias)))
     g, normalised, inverse = contiguous(g), contiguous(saved[0]), contiguous(saved[1])
-    lines, dx = _trailing(x, axes), None
+    lines, dx = trailing(x, axes), None
     if needs[0]:
         dx = destination(to_dx, g.shape, g.dtype, g)
         launch_lines(LAYER_NORM_BACKWARD, lines, g, contiguous(weight), normalised, inverse, dx)
-    dweight, dbias = _layer_norm_parameters(
+    dweight, dbias = layer_norm_parameters(
         g, normalised, lines, weight if needs[1] else None, bias if needs[2] else None
     )
     return deliver(dx, to_dx), deliver(dweight, to_dweight), deliver(dbias, to_dbias)
 
 
-def _layer_norm_parameters(
+def layer_norm_parameters(
     g: Array, normalised: Array, lines: Lines, weight: Array | None, bias: Array | None
 ) -> tuple[Array | None, Array | None]:
     """The sums over all samples, for those of the two that are given."""
@@ -164,21 +166,23 @@ def _layer_norm_parameters(
     )
 
 
-def _count(axes: Axes) -> int:
+def count_axes(axes: Axes) -> int:
+    """How many axes are meant."""
     return 1 if isinstance(axes, int) else len(axes)
 
 
-def _is_trailing(x: Array, weight: Array | None, bias: Array | None, axes: Axes) -> bool:
+def is_trailing(x: Array, weight: Array | None, bias: Array | None, axes: Axes) -> bool:
     """Whether the axes are the last ones, and the parameters, where given, have just these."""
-    count = _count(axes)
+    count = count_axes(axes)
     wanted = {axis % x.ndim for axis in ((axes,) if isinstance(axes, int) else axes)}
     shape = tuple(x.shape[x.ndim - count :])
     fits = all(parameter is None or tuple(parameter.shape) == shape for parameter in (weight, bias))
     return fits and wanted == set(range(x.ndim - count, x.ndim))
 
 
-def _trailing(x: Array, axes: Axes) -> Lines:
-    split = x.ndim - _count(axes)
+def trailing(x: Array, axes: Axes) -> Lines:
+    """The last axes, as many as are meant, as a line for each sample."""
+    split = x.ndim - count_axes(axes)
     return Lines(math.prod(x.shape[:split]), math.prod(x.shape[split:]), 1)
 
 
@@ -414,13 +418,14 @@ def _update_running(
     *,
     momentum: float,
     n: int,
+    unbiased: bool = True,
 ) -> tuple[Array, Array]:
     to = (running_mean, running_var)
     if n < 2:
         twins.update_running.agnostic(*to, mean, var, momentum=momentum, n=n)  # which raises: a variance needs two
     results = [destination(each, each.shape, each.dtype, each) for each in to]
     arrays = map(contiguous, (running_mean, running_var, mean, var))
-    scalars = (1 - momentum, momentum, momentum * (n / (n - 1)))
+    scalars = (1 - momentum, momentum, momentum * (n / (n - 1) if unbiased else 1.0))
     launch(UPDATE_RUNNING, *arrays, *scalars, *results, size=running_mean.size)
     new_mean, new_var = map(deliver, results, to)
     return new_mean, new_var

@@ -13,6 +13,7 @@ from portml.backends.namespaces import Array, namespace
 from portml.errors import ArgumentError, ShapeError
 
 __all__ = [
+    "all_but_channels",
     "batch_norm_inference",
     "batch_norm_inference_backward",
     "batch_norm_train",
@@ -21,9 +22,14 @@ __all__ = [
     "layer_norm",
     "layer_norm_backward",
     "layer_norm_saving",
+    "mean_over",
+    "per_channel",
     "refuse_unfit_channels",
     "refuse_unfit_layer",
     "refuse_unfit_running",
+    "standardised",
+    "sum_to",
+    "through_statistics",
     "update_running",
 ]
 
@@ -56,7 +62,7 @@ def layer_norm(x: Array, weight: Array | None, bias: Array | None, *, axes: Axes
         If weight or bias do not broadcast to the shape of x.
     """
     refuse_unfit_layer(x, weight, bias)
-    return _scaled_and_shifted(_standardised(x, axes, eps)[0], weight, bias)
+    return _scaled_and_shifted(standardised(x, axes, eps)[0], weight, bias)
 
 
 @kernel
@@ -65,7 +71,7 @@ def layer_norm_saving(
 ) -> tuple[Array, tuple[Array, Array]]:
     """The result of `layer_norm`, and for its gradient x̂ = (x - mean) / sqrt(var + eps) and 1 / sqrt(var + eps)."""
     refuse_unfit_layer(x, weight, bias)
-    normalised, inverse_std, _, _ = _standardised(x, axes, eps)
+    normalised, inverse_std, _, _ = standardised(x, axes, eps)
     return _scaled_and_shifted(normalised, weight, bias), (normalised, inverse_std)
 
 
@@ -85,9 +91,9 @@ def layer_norm_backward(
     normalised, inverse_std = saved
     dx = None
     if needs[0]:
-        dx = _through_statistics(g if weight is None else g * weight, normalised, inverse_std, axes)
-    dweight = _sum_to(g * normalised, weight.shape) if needs[1] and weight is not None else None
-    dbias = _sum_to(g, bias.shape) if needs[2] and bias is not None else None
+        dx = through_statistics(g if weight is None else g * weight, normalised, inverse_std, axes)
+    dweight = sum_to(g * normalised, weight.shape) if needs[1] and weight is not None else None
+    dbias = sum_to(g, bias.shape) if needs[2] and bias is not None else None
     return dx, dweight, dbias
 
 
@@ -113,8 +119,8 @@ def batch_norm_train(x: Array, weight: Array | None, bias: Array | None, *, eps:
         If x has no channels, or weight and bias do not fit them.
     """
     refuse_unfit_channels(x, weight, bias, "batch_norm_train")
-    normalised, _, mean, var = _standardised(x, _all_but_channels(x), eps)
-    y = _scaled_and_shifted(normalised, _per_channel(weight, x), _per_channel(bias, x))
+    normalised, _, mean, var = standardised(x, all_but_channels(x), eps)
+    y = _scaled_and_shifted(normalised, per_channel(weight, x), per_channel(bias, x))
     return y, _flat(mean), _flat(var)
 
 
@@ -124,8 +130,8 @@ def batch_norm_train_saving(
 ) -> tuple[Three, tuple[Array, Array]]:
     """The results of `batch_norm_train`, and for its gradient x̂ and, for each channel, 1 / sqrt(var + eps)."""
     refuse_unfit_channels(x, weight, bias, "batch_norm_train")
-    normalised, inverse_std, mean, var = _standardised(x, _all_but_channels(x), eps)
-    y = _scaled_and_shifted(normalised, _per_channel(weight, x), _per_channel(bias, x))
+    normalised, inverse_std, mean, var = standardised(x, all_but_channels(x), eps)
+    y = _scaled_and_shifted(normalised, per_channel(weight, x), per_channel(bias, x))
     return (y, _flat(mean), _flat(var)), (normalised, _flat(inverse_std))
 
 
@@ -147,15 +153,13 @@ def batch_norm_train_backward(
     """
     g_y, g_mean, g_var = g
     normalised, inverse_std = saved
-    axes, inverse_std = _all_but_channels(x), _per_channel(inverse_std, x)
+    axes, inverse_std = all_but_channels(x), per_channel(inverse_std, x)
     dx = None
     if needs[0]:
-        scaled = g_y if weight is None else g_y * _per_channel(weight, x)
+        scaled = g_y if weight is None else g_y * per_channel(weight, x)
         count = max(_values_per_channel(x), 1)
-        through_var = normalised * (_per_channel(g_var, x) * (2 / count) / inverse_std)
-        dx = _through_statistics(scaled, normalised, inverse_std, axes) + (
-            _per_channel(g_mean, x) / count + through_var
-        )
+        through_var = normalised * (per_channel(g_var, x) * (2 / count) / inverse_std)
+        dx = through_statistics(scaled, normalised, inverse_std, axes) + (per_channel(g_mean, x) / count + through_var)
     xp = namespace(g_y, normalised)
     dweight = xp.sum(g_y * normalised, axis=axes) if needs[1] and weight is not None else None
     dbias = xp.sum(g_y, axis=axes) if needs[2] and bias is not None else None
@@ -190,8 +194,8 @@ def batch_norm_inference(
     scale = 1 / xp.sqrt(var + eps)
     if weight is not None:
         scale = scale * weight
-    y = (x - _per_channel(mean, x)) * _per_channel(scale, x)
-    return y if bias is None else y + _per_channel(bias, x)
+    y = (x - per_channel(mean, x)) * per_channel(scale, x)
+    return y if bias is None else y + per_channel(bias, x)
 
 
 @kernel
@@ -211,13 +215,13 @@ def batch_norm_inference_backward(
 
     dweight = Σ g (x - mean) / sqrt(var + eps), dbias = Σ g; sums over all axes but the channels'.
     """
-    xp, axes = namespace(g, x, mean, var), _all_but_channels(x)
+    xp, axes = namespace(g, x, mean, var), all_but_channels(x)
     inverse_std = 1 / xp.sqrt(var + eps)
     scale = inverse_std if weight is None else inverse_std * weight
     total = xp.sum(g, axis=axes) if needs[1] or needs[4] else None
-    matched = xp.sum(g * (x - _per_channel(mean, x)), axis=axes) if needs[2] or needs[3] else None
+    matched = xp.sum(g * (x - per_channel(mean, x)), axis=axes) if needs[2] or needs[3] else None
     return (
-        g * _per_channel(scale, x) if needs[0] else None,
+        g * per_channel(scale, x) if needs[0] else None,
         -scale * total if needs[1] else None,
         -0.5 * (matched * scale) * (inverse_std * inverse_std) if needs[2] else None,
         matched * inverse_std if needs[3] and weight is not None else None,
@@ -227,7 +231,7 @@ def batch_norm_inference_backward(
 
 @kernel(kind="write", differentiable=False)
 def update_running(
-    running_mean: Array, running_var: Array, mean: Array, var: Array, *, momentum: float, n: int
+    running_mean: Array, running_var: Array, mean: Array, var: Array, *, momentum: float, n: int, unbiased: bool = True
 ) -> tuple[Array, Array]:
     """Exponential average in place: running = (1 - momentum) running + momentum batch; var unbiased by n / (n - 1).
 
@@ -241,6 +245,8 @@ def update_running(
         The weight of the batch (PyTorch's meaning of the word).
     n : int
         Values per channel in the batch.
+    unbiased : bool
+        Without, the variance is averaged as it comes.
 
     Returns
     -------
@@ -254,7 +260,7 @@ def update_running(
     if n < 2:
         raise ArgumentError(f"n: a variance needs at least 2 values per channel, got {n}; train on a larger batch")
     running_mean[...] = (1 - momentum) * running_mean + momentum * mean
-    running_var[...] = (1 - momentum) * running_var + (momentum * (n / (n - 1))) * var
+    running_var[...] = (1 - momentum) * running_var + (momentum * (n / (n - 1) if unbiased else 1.0)) * var
     return running_mean, running_var
 
 
@@ -263,9 +269,9 @@ batch_norm_train.gradient(saving=batch_norm_train_saving, backward=batch_norm_tr
 batch_norm_inference.gradient(backward=batch_norm_inference_backward)
 
 
-def refuse_unfit_layer(x: Array, weight: Array | None, bias: Array | None) -> None:
+def refuse_unfit_layer(x: Array, weight: Array | None, bias: Array | None, name: str = "layer_norm") -> None:
     """Raise ShapeError unless weight and bias broadcast to the shape of x."""
-    for name, parameter in (("weight", weight), ("bias", bias)):
+    for argument, parameter in (("weight", weight), ("bias", bias)):
         if parameter is None:
             continue
         lengths, shape = x.shape, parameter.shape
@@ -274,7 +280,7 @@ def refuse_unfit_layer(x: Array, weight: Array | None, bias: Array | None) -> No
         )
         if not fits:
             raise ShapeError(
-                f"layer_norm: {name} has shape {tuple(shape)} and x {tuple(lengths)}; "
+                f"{name}: {argument} has shape {tuple(shape)} and x {tuple(lengths)}; "
                 f"expected the last axes of x, as {tuple(lengths[-len(shape) :])}"
             )
 
@@ -301,21 +307,21 @@ def _refuse_unfit(argument: str, values: Array | None, x: Array, name: str) -> N
         )
 
 
-def _standardised(x: Array, axes: Axes, eps: float) -> tuple[Array, Array, Array, Array]:
+def standardised(x: Array, axes: Axes, eps: float) -> tuple[Array, Array, Array, Array]:
     """What x̂, 1 / sqrt(var + eps), mean and var are; the statistics keep the summed axes with length 1."""
-    mean = _mean(x, axes)
+    mean = mean_over(x, axes)
     centred = x - mean
     # What rounding left of a large mean is found and taken away in a second step.
-    rest = _mean(centred, axes)
+    rest = mean_over(centred, axes)
     mean, centred = mean + rest, centred - rest
-    var = _mean(centred * centred, axes)
+    var = mean_over(centred * centred, axes)
     inverse_std = 1 / namespace(x).sqrt(var + eps)
     return centred * inverse_std, inverse_std, mean, var
 
 
-def _through_statistics(h: Array, normalised: Array, inverse_std: Array, axes: Axes) -> Array:
+def through_statistics(h: Array, normalised: Array, inverse_std: Array, axes: Axes) -> Array:
     """The gradient of x̂ to x, through the mean and the variance as well."""
-    return inverse_std * (h - _mean(h, axes) - normalised * _mean(h * normalised, axes))
+    return inverse_std * (h - mean_over(h, axes) - normalised * mean_over(h * normalised, axes))
 
 
 def _scaled_and_shifted(normalised: Array, weight: Array | None, bias: Array | None) -> Array:
@@ -323,29 +329,30 @@ def _scaled_and_shifted(normalised: Array, weight: Array | None, bias: Array | N
     return y if bias is None else y + bias
 
 
-def _mean(x: Array, axes: Axes) -> Array:
+def mean_over(x: Array, axes: Axes) -> Array:
     """The mean, axes kept; NaN where there is nothing to average, and no warning of it."""
     along = (axes,) if isinstance(axes, int) else axes
     count = math.prod(x.shape[axis] for axis in along)
     return namespace(x).sum(x, axis=axes, keepdims=True) / (count or math.nan)
 
 
-def _sum_to(x: Array, shape: tuple[int, ...]) -> Array:
+def sum_to(x: Array, shape: tuple[int, ...]) -> Array:
     """Sum over the axes along which an array of `shape` was broadcast to x."""
     xp, extra = namespace(x), x.ndim - len(shape)
     repeated = tuple(axis for axis in range(x.ndim) if axis < extra or (shape[axis - extra] == 1 != x.shape[axis]))
     return xp.reshape(xp.sum(x, axis=repeated) if repeated else x, shape)
 
 
-def _all_but_channels(x: Array) -> tuple[int, ...]:
+def all_but_channels(x: Array) -> tuple[int, ...]:
+    """The axes of x over which a channel extends."""
     return (0, *range(2, x.ndim))
 
 
 def _values_per_channel(x: Array) -> int:
-    return math.prod(x.shape[axis] for axis in _all_but_channels(x))
+    return math.prod(x.shape[axis] for axis in all_but_channels(x))
 
 
-def _per_channel(values: Array | None, x: Array) -> Array:
+def per_channel(values: Array | None, x: Array) -> Array:
     """(channels,) as (1, channels, 1, ...); None stays None."""
     if values is None:
         return None
