@@ -132,7 +132,7 @@ def convolution_transpose_backward(
     dilation: tuple[int, ...],
     groups: int,
 ) -> tuple[Array | None, Array | None, Array | None]:
-    """The gradient of `convolution_transpose`: a convolution of `g`, in whose own gradient `x` and `g` change places."""
+    """The gradient of `convolution_transpose`: a convolution of `g`; in its own gradient `x` and `g` change places."""
     dx = dweight = dbias = None
     if needs[0]:
         dx = convolution(g, weight, None, stride=stride, padding=padding, dilation=dilation, groups=groups)

@@ -13,7 +13,15 @@ from typing import TypeAlias
 from portml.backends.kernels.index_keys import Span, Template
 from portml.errors import ArgumentError
 
-__all__ = ["Pairs", "covered", "positions_along", "refuse_unfit_padding", "refuse_unfit_sizes", "windows"]
+__all__ = [
+    "Pairs",
+    "adaptive_window",
+    "covered",
+    "positions_along",
+    "refuse_unfit_padding",
+    "refuse_unfit_sizes",
+    "windows",
+]
 
 Pairs: TypeAlias = tuple[tuple[int, int], ...]
 """(before, after) for each axis."""
@@ -35,6 +43,11 @@ def windows(
 def positions_along(length: int, kernel_size: int, stride: int, dilation: int) -> int:
     """How many places a window takes along an axis of this padded length; less than 1 if it does not fit."""
     return (length - dilation * (kernel_size - 1) - 1) // stride + 1
+
+
+def adaptive_window(length: int, size: int, number: int) -> tuple[int, int]:
+    """From where to where one of `size` windows reaches that share an axis evenly; they overlap if they must."""
+    return number * length // size, -(-(number + 1) * length // size)
 
 
 def covered(length: int, positions: int, first: int, stride: int) -> tuple[slice, slice]:

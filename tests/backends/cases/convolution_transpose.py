@@ -1,4 +1,4 @@
-"""Cases of transposed convolution: one to three spatial axes, groups, and output paddings below and above the stride."""
+"""Cases of transposed convolution: one to three spatial axes, groups, output paddings below and above the stride."""
 
 from __future__ import annotations
 
