@@ -42,7 +42,8 @@ _PUBLIC = {
     "portml.classical.ridge": ("Ridge",),
     "portml.classical.simple_imputer": ("SimpleImputer",),
     "portml.classical.standard_scaler": ("StandardScaler",),
-    "portml.classical.support_vector_machine": ("SVC", "SVR"),
+    "portml.classical.support_vector_classifier": ("SVC",),
+    "portml.classical.support_vector_regressor": ("SVR",),
     "portml.classical.train_test_split": ("train_test_split",),
     "portml.classical.transformer": ("Transformer",),
 }
