@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from portml.classical.estimator import Estimator
 
-__all__ = ["also_theirs", "tags_of", "warn"]
+__all__ = ["also_theirs", "container_of", "tags_of", "warn"]
 
 Kind = TypeVar("Kind", bound=BaseException)
 
@@ -46,6 +46,17 @@ def _both(kind: Any, theirs: type) -> Any:
         return kind, self.args
 
     return type(kind.__name__, (kind, theirs), {"__module__": kind.__module__, "__reduce__": reduce})
+
+
+def container_of(estimator: Any) -> str:
+    """What `transform` is to give: "default" (an array), "pandas" or "polars", by ``set_output`` or scikit-learn's
+    setting for all transformers.
+    """
+    own = vars(estimator).get("_sklearn_output_config", {}).get("transform")
+    if own is not None:
+        return str(own)
+    configuration = sys.modules.get("sklearn._config")
+    return "default" if configuration is None else str(configuration.get_config()["transform_output"])
 
 
 def tags_of(estimator: Estimator) -> Any:

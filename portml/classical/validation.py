@@ -31,6 +31,7 @@ __all__ = [
     "TrainingData",
     "accuracy_of",
     "check_parameter",
+    "fitted_backend",
     "generator_of",
     "labels_of",
     "r2_of",
@@ -140,7 +141,9 @@ def read_training_data(
     return TrainingData(X, targets, kinds, weight, namespace(X), backend)
 
 
-def read_data(estimator: Any, X: Any, *, allow_nan: bool = False, dtype: str = "float") -> Array:
+def read_data(
+    estimator: Any, X: Any, *, allow_nan: bool = False, dtype: str = "float", columns: int | None = None
+) -> Array:
     """Check what a fitted estimator is asked about, and bring it to the backend on which it was fitted.
 
     Parameters
@@ -149,6 +152,9 @@ def read_data(estimator: Any, X: Any, *, allow_nan: bool = False, dtype: str = "
     X : array, list or data frame (n_samples, n_features)
     allow_nan : bool
     dtype : {"float", "float32", "float64"}
+    columns : int, optional
+        How many columns X has where it is no table of the features fitted but one of results (inverse_transform);
+        their names are not looked at.
 
     Returns
     -------
@@ -163,7 +169,25 @@ def read_data(estimator: Any, X: Any, *, allow_nan: bool = False, dtype: str = "
         If X is not where the estimator was fitted, and ``estimator.backend`` does not say to bring it there.
     """
     require_fitted(estimator)
-    _check_names(estimator, X, reset=False)
+    if columns is None:
+        _check_names(estimator, X, reset=False)
+    backend = fitted_backend(estimator, X)
+    X = _read_table(X, backend, type(estimator).__name__, allow_nan=allow_nan, dtype=dtype)
+    if columns is None:
+        _check_features(estimator, X)
+    elif X.shape[1] != columns:
+        raise ShapeError(f"X has {X.shape[1]} columns, but {type(estimator).__name__} is expecting {columns}.")
+    return X
+
+
+def fitted_backend(estimator: Any, X: Any) -> Backend:
+    """The backend on which an estimator was fitted, where X is or is to be brought.
+
+    Raises
+    ------
+    MixedBackendsError
+        If X is elsewhere.
+    """
     backend = _backend_for(estimator, X)
     fitted_on = getattr(estimator, "_fitted_on", None)
     if fitted_on is not None and fitted_on != (backend.name, str(backend.device)):
@@ -171,9 +195,7 @@ def read_data(estimator: Any, X: Any, *, allow_nan: bool = False, dtype: str = "
             f"X: {type(estimator).__name__} was fitted on {fitted_on[0]} ({fitted_on[1]}) and X is on {backend.name} "
             f"({backend.device}); move it with portml.backends.to(X, {fitted_on[0]!r})"
         )
-    X = _read_table(X, backend, type(estimator).__name__, allow_nan=allow_nan, dtype=dtype)
-    _check_features(estimator, X)
-    return X
+    return backend
 
 
 def require_fitted(estimator: Any) -> None:

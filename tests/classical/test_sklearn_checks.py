@@ -1,0 +1,117 @@
+"""scikit-learn's own checks of what an estimator must do, and the failures that are argued for.
+
+A line of `CHECKED` is an estimator, by the name it has in `portml.classical` and its arguments, and the checks it is
+expected to fail: ``{name of the check: why that is right}``.  It is strict: a check that passes although it is listed
+fails, and so does the name of one that does not exist.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import portml.classical
+
+CHECKED: list[tuple[str, dict[str, Any], dict[str, str]]] = [
+    ("StandardScaler", {}, {}),
+    ("StandardScaler", {"with_mean": False}, {}),
+    ("MinMaxScaler", {}, {}),
+    ("MinMaxScaler", {"feature_range": (-1, 2), "clip": True}, {}),
+]
+
+FURTHER_CHECKS = (
+    "check_dataframe_column_names_consistency",
+    "check_inplace_ensure_writeable",
+)
+"""Checks that scikit-learn makes of its own estimators alone."""
+FURTHER_CHECKS_OF_TRANSFORMERS = (
+    "check_global_output_transform_pandas",
+    "check_global_set_output_transform_polars",
+    "check_set_output_transform",
+    "check_set_output_transform_pandas",
+    "check_set_output_transform_polars",
+    "check_transformer_get_feature_names_out",
+    "check_transformer_get_feature_names_out_pandas",
+)
+FURTHER_CHECKS_OF_CLUSTERERS = (
+    "check_clusterer_compute_labels_predict",
+    "check_clustering",
+    "check_estimators_partial_fit_n_features",
+)
+"""Checks that scikit-learn makes of subclasses of its ClusterMixin."""
+
+# What the checks provoke on purpose, and that the estimators are none of scikit-learn's classes.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:Estimator .* does not inherit from `sklearn.base.BaseEstimator`:UserWarning"),
+    pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names:UserWarning"),
+    pytest.mark.filterwarnings("ignore:The number of unique classes is greater than 50%:UserWarning"),
+]
+
+
+def estimators() -> list[Any]:
+    return [getattr(portml.classical, name)(**arguments) for name, arguments, _ in CHECKED]
+
+
+def expected_failures(estimator: Any) -> dict[str, str]:
+    return {
+        check: why
+        for name, arguments, failures in CHECKED
+        for check, why in failures.items()
+        if name == type(estimator).__name__ and arguments.items() <= estimator.get_params().items()
+    }
+
+
+def collected() -> tuple[list[Any], Callable[..., Any]]:
+    """The cases of `parametrize_with_checks`, and what names them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that the estimators are no subclasses of BaseEstimator
+        mark = parametrize_with_checks(estimators(), expected_failed_checks=expected_failures, xfail_strict=True).mark
+        return list(mark.args[1]), mark.kwargs["ids"]
+
+
+CASES, IDS = collected()
+
+
+@pytest.mark.parametrize(("estimator", "check"), CASES, ids=IDS)
+def test_scikit_learns_checks_pass(
+    estimator: Any, check: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # or the checks with arrays of other libraries are skipped
+    check(estimator)
+
+
+def further_cases() -> list[Any]:
+    cases = []
+    for estimator in estimators():
+        names = FURTHER_CHECKS
+        if hasattr(estimator, "transform"):
+            names += FURTHER_CHECKS_OF_TRANSFORMERS
+        if estimator._estimator_type == "clusterer":
+            names += FURTHER_CHECKS_OF_CLUSTERERS
+        for name in names:
+            why = expected_failures(estimator).get(name)
+            marks = [] if why is None else [pytest.mark.xfail(reason=why, strict=True)]
+            cases.append(pytest.param(estimator, name, marks=marks, id=f"{estimator!r}-{name}"))
+    return cases
+
+
+@pytest.mark.parametrize(("estimator", "name"), further_cases())
+def test_the_checks_that_scikit_learn_makes_of_its_own_estimators_pass(estimator: Any, name: str) -> None:
+    getattr(estimator_checks, name)(type(estimator).__name__, estimator)
+
+
+@pytest.mark.parametrize(("name", "arguments", "failures"), CHECKED)
+def test_every_expected_failure_is_of_a_check_that_is_made_and_says_why(
+    name: str, arguments: dict[str, Any], failures: dict[str, str]
+) -> None:
+    estimator = getattr(portml.classical, name)(**arguments)
+    made = {estimator_checks._check_name(case.values[1] if hasattr(case, "values") else case[1]) for case in CASES}
+    made |= {*FURTHER_CHECKS, *FURTHER_CHECKS_OF_TRANSFORMERS, *FURTHER_CHECKS_OF_CLUSTERERS}
+    assert failures.keys() <= made, f"of {estimator!r}"
+    assert all(len(why.split()) > 4 for why in failures.values()), "say why the failure is right"
