@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portml.train.augmentation import RandomAffine
+from portml.train.augmentation import RandomAffine, RandomHorizontalFlip
 from portml.train.callbacks import Callback
 from portml.train.evaluation import evaluate, predict
 from portml.train.history import History
@@ -10,4 +10,14 @@ from portml.train.recipe import Recipe
 from portml.train.run import Run
 from portml.train.trainer import Trainer
 
-__all__ = ["Callback", "History", "RandomAffine", "Recipe", "Run", "Trainer", "evaluate", "predict"]
+__all__ = [
+    "Callback",
+    "History",
+    "RandomAffine",
+    "RandomHorizontalFlip",
+    "Recipe",
+    "Run",
+    "Trainer",
+    "evaluate",
+    "predict",
+]

@@ -9,7 +9,7 @@ from portml.errors import RangeError, ShapeError
 from portml.nn import Module
 from portml.random import Generator
 
-__all__ = ["RandomAffine", "resample_affine"]
+__all__ = ["RandomAffine", "RandomHorizontalFlip", "resample_affine"]
 
 
 class RandomAffine(Module):
@@ -74,6 +74,46 @@ class RandomAffine(Module):
     def extra_repr(self) -> str:
         """The amounts."""
         return f"shift={self.shift}, scale={self.scale}, rotation={self.rotation}"
+
+
+class RandomHorizontalFlip(Module):
+    """Mirror each image, left and right exchanged, with a probability.
+
+    Input and output: (N, C, H, W).  In evaluation nothing happens.
+
+    Parameters
+    ----------
+    p : float
+    rng : Generator or int
+        One number an image is drawn from it.
+    backend : str or Backend, optional
+        Where the images will be; with a generator, that one's.
+
+    Raises
+    ------
+    RangeError
+        If `p` is no probability.
+    """
+
+    def __init__(self, p: float = 0.5, *, rng: Generator | int = 0, backend: str | Backend | None = None) -> None:
+        if not 0 <= p <= 1:
+            raise RangeError(f"p: expected a probability in [0, 1], got {p!r}")
+        self.p = p
+        self.rng = rng if isinstance(rng, Generator) else Generator(rng, get_backend(backend))
+
+    def forward(self, images: Array) -> Array:
+        """Mirror some of the `images` (N, C, H, W)."""
+        if not self.training or self.p == 0:
+            return images
+        if len(images.shape) != 4:
+            raise ShapeError(f"images: expected shape (N, C, H, W) to mirror, got {images.shape}")
+        xp = namespace(images)
+        mirrored = self.rng.bernoulli(self.p, (images.shape[0], 1, 1, 1))
+        return xp.where(mirrored, xp.flip(images, axis=3), images)
+
+    def extra_repr(self) -> str:
+        """The probability."""
+        return f"p={self.p}"
 
 
 def resample_affine(images: Array, matrix: Array, shift: Array) -> Array:

@@ -10,7 +10,7 @@ from portml.autograd import no_grad
 from portml.backends import Backend, backend_of, get_backend, to_numpy
 from portml.errors import RangeError, ShapeError
 from portml.random import Generator
-from portml.train import RandomAffine
+from portml.train import RandomAffine, RandomHorizontalFlip
 from portml.train.augmentation import resample_affine
 
 IDENTITY = np.array([1.0, 0.0, 0.0, 1.0], np.float32)
@@ -101,3 +101,28 @@ def test_bad_amounts_and_shapes_are_refused() -> None:
         RandomAffine(scale=1.0)
     with pytest.raises(ShapeError, match=r"images: expected shape \(N, C, H, W\)"):
         RandomAffine(shift=1.0)(np.zeros((3, 4), np.float32))
+
+
+def test_flipping_mirrors_some_images_and_leaves_the_others(backend: Backend) -> None:
+    images = backend.asarray(pictures(n=40))
+    flip = RandomHorizontalFlip(0.3, rng=1, backend=backend)
+    flipped, original = to_numpy(flip(images)), pictures(n=40)
+    mirrored = [np.array_equal(one, other[:, :, ::-1]) for one, other in zip(flipped, original, strict=True)]
+    kept = [np.array_equal(one, other) for one, other in zip(flipped, original, strict=True)]
+    assert all(a != b for a, b in zip(mirrored, kept, strict=True))
+    assert 4 <= sum(mirrored) <= 20
+    assert not np.array_equal(to_numpy(flip(images)), flipped)
+
+
+def test_flipping_always_mirrors_never_keeps_and_evaluation_rests() -> None:
+    images = pictures()
+    np.testing.assert_array_equal(RandomHorizontalFlip(1.0)(images), images[:, :, :, ::-1])
+    assert RandomHorizontalFlip(0.0)(images) is images
+    assert RandomHorizontalFlip(1.0).eval()(images) is images
+
+
+def test_flipping_refuses_what_is_no_probability_or_no_image() -> None:
+    with pytest.raises(RangeError, match="p: expected a probability"):
+        RandomHorizontalFlip(1.5)
+    with pytest.raises(ShapeError, match="to mirror, got"):
+        RandomHorizontalFlip()(pictures()[0])
