@@ -215,7 +215,7 @@ def _read(losses: list[Array]) -> list[float]:
     """The losses on the host, read together; refused where one is not finite."""
     if not losses:
         return []
-    read = to_numpy(namespace(*losses).stack(losses)).tolist()
+    read: list[float] = to_numpy(namespace(*losses).stack(losses)).tolist()
     for epoch, loss in enumerate(read, start=1):
         if not abs(loss) < float("inf"):
             raise DivergenceError(f"the loss became {loss} in epoch {epoch}; try a smaller learning rate")
