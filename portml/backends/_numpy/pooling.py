@@ -118,13 +118,14 @@ def _(
     padding: tuple[int, ...],
     ceil_mode: bool,
     count_include_pad: bool,
+    divisor_override: int | None = None,
 ) -> Numbers:
     refuse_unless_real("avg_pool", x)
     geometry = pooling_geometry(x.shape, kernel_size, stride, padding, (1,) * len(kernel_size), ceil_mode)
     total = x
     for spatial in range(len(kernel_size)):
         total = _combined_along(np.add, total, geometry, spatial)
-    return total / _sizes(geometry, count_include_pad, x.dtype)
+    return total / _divisors(geometry, count_include_pad, divisor_override, x.dtype)
 
 
 @avg_pool_backward.on("numpy")
@@ -139,11 +140,12 @@ def _(
     padding: tuple[int, ...],
     ceil_mode: bool,
     count_include_pad: bool,
+    divisor_override: int | None = None,
 ) -> tuple[Numbers | None]:
     if not needs[0]:
         return (None,)
     geometry = pooling_geometry(x.shape, kernel_size, stride, padding, (1,) * len(kernel_size), ceil_mode)
-    share = g / _sizes(geometry, count_include_pad, g.dtype)
+    share = g / _divisors(geometry, count_include_pad, divisor_override, g.dtype)
     for spatial in range(len(kernel_size)):
         share = _spread_along(share, geometry, spatial)
     return (share,)
@@ -258,11 +260,13 @@ def _laid_out_like(pattern: Numbers, x: Numbers) -> Numbers:
     return result
 
 
-def _sizes(geometry: PoolingGeometry, count_include_pad: bool, dtype: np.dtype[Any]) -> Numbers | float:
-    """How many elements each window counts: a number if all the same, else an array over the positions."""
-    sizes = window_sizes(geometry, count_include_pad)
-    if all(min(along) == max(along) for along in sizes):
-        return float(math.prod(along[0] for along in sizes))
+def _divisors(
+    geometry: PoolingGeometry, count_include_pad: bool, divisor_override: int | None, dtype: np.dtype[Any]
+) -> Numbers | float:
+    """What the sum of each window is divided by: a number, or an array over the positions."""
+    sizes = window_sizes(geometry, count_include_pad, divisor_override)
+    if isinstance(sizes, float):
+        return sizes
     product = np.asarray(sizes[0], dtype)
     for along in sizes[1:]:
         product = product[..., None] * np.asarray(along, dtype)

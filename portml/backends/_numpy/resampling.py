@@ -74,7 +74,7 @@ def _blocks(x: Numbers, axis: int, count: int) -> Numbers:
 
 def _combined_along(x: Numbers, axis: int, numbers: Numbers, weights: Numbers) -> Numbers:
     """The weighted sum of the taps along one axis."""
-    total = None
+    total: Numbers | None = None
     for number, weight in zip(numbers, weights, strict=True):
         along = weight.reshape(-1, *[1] * (x.ndim - axis - 1))
         term = x.take(number, axis=axis)

@@ -101,14 +101,16 @@ __device__ int64 size_of(const Window& w, int axis, int64 position, bool padding
   const int64 low = padding ? -w.a[axis] : 0, high = padding ? w.d[axis] + w.a[axis] : w.d[axis];
   return (stop < high ? stop : high) - (start > low ? start : low);
 }
-__device__ T size_of_all(const Window& w, int64 c0, int64 c1, int64 c2, bool padding) {
+// What the sum of a window is divided by: the number of its elements, where no other divisor is given.
+__device__ T size_of_all(const Window& w, int64 c0, int64 c1, int64 c2, bool padding, int64 divisor) {
+  if (divisor != 0) return T(divisor);
   return T(size_of(w, 0, c0, padding) * size_of(w, 1, c1, padding) * size_of(w, 2, c2, padding));
 }
 """
 
 AVG_POOL = CudaKernel(
     "avg_pool",
-    f"const T* x, {PARAMETERS}, bool count_padding, T* y",
+    f"const T* x, {PARAMETERS}, bool count_padding, int64 divisor, T* y",
     f"""
     {POSITION}
     T sum = T(0);
@@ -124,14 +126,14 @@ AVG_POOL = CudaKernel(
         }}
       }}
     }}
-    y[i] = sum / size_of_all(w, c0, c1, c2, count_padding);
+    y[i] = sum / size_of_all(w, c0, c1, c2, count_padding, divisor);
     """,
     PREAMBLE + WINDOW_SIZE,
 )
 
 AVG_POOL_BACKWARD = CudaKernel(
     "avg_pool_backward",
-    f"const T* g, {PARAMETERS}, bool count_padding, T* dx",
+    f"const T* g, {PARAMETERS}, bool count_padding, int64 divisor, T* dx",
     f"""
     {COORDINATE}
     T sum = T(0);
@@ -143,7 +145,7 @@ AVG_POOL_BACKWARD = CudaKernel(
         if (q1 < 0) continue;
         for (int64 o2 = 0; o2 < k2; ++o2) {{
           const int64 q2 = position_of(w, 2, c2, o2);
-          if (q2 >= 0) sum += g[first + (q0 * p1 + q1) * p2 + q2] / size_of_all(w, q0, q1, q2, count_padding);
+          if (q2 >= 0) sum += g[first + (q0 * p1 + q1) * p2 + q2] / size_of_all(w, q0, q1, q2, count_padding, divisor);
         }}
       }}
     }}
@@ -221,16 +223,22 @@ def _avg_pool(
     padding: Sizes,
     ceil_mode: bool,
     count_include_pad: bool,
+    divisor_override: int | None = None,
     out: Any = None,
 ) -> Array:
+    twins.refuse_unfit_divisor(divisor_override)
     ones = (1,) * len(kernel_size)
     geometry = twins.pooling_geometry(tuple(x.shape), kernel_size, stride, padding, ones, ceil_mode)
     if len(kernel_size) > MOST_AXES:
         sizes = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
-        counting = {"ceil_mode": ceil_mode, "count_include_pad": count_include_pad}
+        counting = {
+            "ceil_mode": ceil_mode,
+            "count_include_pad": count_include_pad,
+            "divisor_override": divisor_override,
+        }
         return deliver(twins.avg_pool.agnostic(x, **sizes, **counting), out)
     y = destination(out, geometry.output, x.dtype, x)
-    launch(AVG_POOL, contiguous(x), *_scalars(geometry), count_include_pad, y, size=y.size)
+    launch(AVG_POOL, contiguous(x), *_scalars(geometry), count_include_pad, divisor_override or 0, y, size=y.size)
     return deliver(y, out)
 
 
@@ -243,6 +251,7 @@ def _avg_pool_saving(
     padding: Sizes,
     ceil_mode: bool,
     count_include_pad: bool,
+    divisor_override: int | None = None,
     out: Any = None,
 ) -> tuple[Array, tuple[()]]:
     y = _avg_pool(
@@ -252,6 +261,7 @@ def _avg_pool_saving(
         padding=padding,
         ceil_mode=ceil_mode,
         count_include_pad=count_include_pad,
+        divisor_override=divisor_override,
         out=outputs(out, 2)[0],
     )
     return y, ()
@@ -269,6 +279,7 @@ def _avg_pool_backward(
     padding: Sizes,
     ceil_mode: bool,
     count_include_pad: bool,
+    divisor_override: int | None = None,
     out: Any = None,
 ) -> tuple[Array | None]:
     if not needs[0]:
@@ -277,11 +288,23 @@ def _avg_pool_backward(
     geometry = twins.pooling_geometry(tuple(x.shape), kernel_size, stride, padding, ones, ceil_mode)
     if len(kernel_size) > MOST_AXES:
         sizes = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
-        counting = {"ceil_mode": ceil_mode, "count_include_pad": count_include_pad}
-        (dx,) = twins.avg_pool_backward.agnostic(g, saved, x, needs=needs, **sizes, **counting)
+        means = {
+            "ceil_mode": ceil_mode,
+            "count_include_pad": count_include_pad,
+            "divisor_override": divisor_override,
+        }
+        (dx,) = twins.avg_pool_backward.agnostic(g, saved, x, needs=needs, **sizes, **means)
     else:
         dx = destination(to, tuple(x.shape), g.dtype, g)
-        launch(AVG_POOL_BACKWARD, contiguous(g), *_scalars(geometry), count_include_pad, dx, size=dx.size)
+        launch(
+            AVG_POOL_BACKWARD,
+            contiguous(g),
+            *_scalars(geometry),
+            count_include_pad,
+            divisor_override or 0,
+            dx,
+            size=dx.size,
+        )
     return (deliver(dx, to),)
 
 

@@ -24,7 +24,11 @@ __all__ = [
     "max_pool",
     "max_pool_backward",
     "max_pool_saving",
+    "max_pool_with_indices",
+    "max_pool_with_indices_backward",
+    "max_pool_with_indices_saving",
     "pooling_geometry",
+    "refuse_unfit_divisor",
     "refuse_unless_real",
     "window_sizes",
 ]
@@ -136,6 +140,78 @@ max_pool.gradient(saving=max_pool_saving, backward=max_pool_backward)
 
 
 @kernel
+def max_pool_with_indices(
+    x: Array,
+    *,
+    kernel_size: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    ceil_mode: bool,
+) -> tuple[Array, Array]:
+    """The result of `max_pool`, and where each maximum stands in its image.
+
+    Indices are int64 and count the elements of one image, (d_1, ..., d_r), in row-major order.
+    """
+    sizes = {"kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation}
+    y, chosen = max_pool_saving(x, **sizes, ceil_mode=ceil_mode)
+    return y, _indices(chosen, pooling_geometry(x.shape, *sizes.values(), ceil_mode))
+
+
+@kernel
+def max_pool_with_indices_saving(
+    x: Array,
+    *,
+    kernel_size: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    ceil_mode: bool,
+) -> tuple[tuple[Array, Array], Array]:
+    """The results of `max_pool_with_indices`, and what the gradient of `max_pool` wants."""
+    sizes = {"kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation}
+    y, chosen = max_pool_saving(x, **sizes, ceil_mode=ceil_mode)
+    return (y, _indices(chosen, pooling_geometry(x.shape, *sizes.values(), ceil_mode))), chosen
+
+
+@kernel
+def max_pool_with_indices_backward(
+    g: tuple[Array, Array],
+    saved: Array,
+    x: Array,
+    *,
+    needs: tuple[bool, ...],
+    kernel_size: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    ceil_mode: bool,
+) -> tuple[Array | None]:
+    """The gradient of `max_pool`; indices have none."""
+    sizes = {"kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation}
+    return max_pool_backward(g[0], saved, x, needs=needs, **sizes, ceil_mode=ceil_mode)  # type: ignore[no-any-return]
+
+
+max_pool_with_indices.gradient(saving=max_pool_with_indices_saving, backward=max_pool_with_indices_backward)
+
+
+def _indices(chosen: Array, geometry: PoolingGeometry) -> Array:
+    """From numbers of elements in their windows to numbers in the image."""
+    xp = namespace(chosen)
+    numbers = xp.astype(chosen, xp.int64)
+    step, total = math.prod(geometry.kernel_size), None
+    for axis, (k, s, p, d, n) in enumerate(
+        zip(geometry.kernel_size, geometry.stride, geometry.padding, geometry.dilation, geometry.positions, strict=True)
+    ):
+        step //= k
+        shape = (n, *[1] * (len(geometry.positions) - axis - 1))
+        starts = xp.reshape(xp.arange(n, dtype=xp.int64, device=device_of(chosen)) * s - p, shape)
+        coordinate = starts + numbers // step % k * d
+        total = coordinate if total is None else total * geometry.input[2 + axis] + coordinate
+    return total
+
+
+@kernel
 def avg_pool(
     x: Array,
     *,
@@ -144,6 +220,7 @@ def avg_pool(
     padding: tuple[int, ...],
     ceil_mode: bool,
     count_include_pad: bool,
+    divisor_override: int | None = None,
 ) -> Array:
     """The mean of each window.
 
@@ -157,6 +234,8 @@ def avg_pool(
         Whether a last window may reach over the end; what lies behind the padding never counts.
     count_include_pad : bool
         Whether the zeros of the padding count as elements.
+    divisor_override : int, optional
+        What every sum is divided by, in the place of the number of elements.
 
     Returns
     -------
@@ -174,7 +253,7 @@ def avg_pool(
     for _, window in windows(kernel_size, stride, geometry.dilation, geometry.positions):
         seen = basic_getitem(padded, key=window)
         total = seen if total is None else total + seen
-    return total / _window_sizes_on(x, geometry, count_include_pad)
+    return total / _divisors(x, geometry, count_include_pad, divisor_override)
 
 
 @kernel
@@ -186,6 +265,7 @@ def avg_pool_saving(
     padding: tuple[int, ...],
     ceil_mode: bool,
     count_include_pad: bool,
+    divisor_override: int | None = None,
 ) -> tuple[Array, tuple[()]]:
     """The result of `avg_pool`; its gradient needs nothing but the shape."""
     y = avg_pool(
@@ -195,6 +275,7 @@ def avg_pool_saving(
         padding=padding,
         ceil_mode=ceil_mode,
         count_include_pad=count_include_pad,
+        divisor_override=divisor_override,
     )
     return y, ()
 
@@ -211,13 +292,14 @@ def avg_pool_backward(
     padding: tuple[int, ...],
     ceil_mode: bool,
     count_include_pad: bool,
+    divisor_override: int | None = None,
 ) -> tuple[Array | None]:
     """The gradient of `avg_pool`: every element of a window gets its share."""
     if not needs[0]:
         return (None,)
     geometry = pooling_geometry(x.shape, kernel_size, stride, padding, (1,) * len(kernel_size), ceil_mode)
     shape, inner = frame(geometry.input, geometry.frame)
-    share = g / _window_sizes_on(x, geometry, count_include_pad)
+    share = g / _divisors(x, geometry, count_include_pad, divisor_override)
     dpadded = None
     for _, window in windows(kernel_size, stride, geometry.dilation, geometry.positions):
         part = basic_unindex(share, key=window, shape=shape)
@@ -292,8 +374,13 @@ def pooling_geometry(
 
 
 @lru_cache(maxsize=1024)
-def window_sizes(geometry: PoolingGeometry, count_include_pad: bool) -> tuple[tuple[int, ...], ...]:
-    """For each spatial axis, how many elements of that axis each window counts."""
+def window_sizes(
+    geometry: PoolingGeometry, count_include_pad: bool, divisor_override: int | None = None
+) -> tuple[tuple[int, ...], ...] | float:
+    """What the sum of each window is divided by: a number if always the same, else factors along each spatial axis."""
+    refuse_unfit_divisor(divisor_override)
+    if divisor_override is not None:
+        return float(divisor_override)
     sizes = []
     for length, k, s, p, n in zip(
         geometry.input[2:], geometry.kernel_size, geometry.stride, geometry.padding, geometry.positions, strict=True
@@ -301,7 +388,15 @@ def window_sizes(geometry: PoolingGeometry, count_include_pad: bool) -> tuple[tu
         low, high = (-p, length + p) if count_include_pad else (0, length)
         starts = [i * s - p for i in range(n)]
         sizes.append(tuple(min(start + k, high) - max(start, low) for start in starts))
+    if all(min(along) == max(along) for along in sizes):
+        return float(math.prod(along[0] for along in sizes))
     return tuple(sizes)
+
+
+def refuse_unfit_divisor(divisor_override: int | None) -> None:
+    """Raise ArgumentError for a divisor of zero."""
+    if divisor_override == 0:
+        raise ArgumentError("avg_pool: divisor_override=0; expected another integer, or None for the window's size")
 
 
 def refuse_unless_real(name: str, x: Array) -> None:
@@ -310,12 +405,12 @@ def refuse_unless_real(name: str, x: Array) -> None:
         raise DtypeError(f"{name}: x has dtype {x.dtype}; expected float32 or float64, convert with astype")
 
 
-def _window_sizes_on(x: Array, geometry: PoolingGeometry, count_include_pad: bool) -> Array | float:
-    """How many elements each window counts: a number if all the same, else an array over the positions."""
-    sizes = window_sizes(geometry, count_include_pad)
-    if all(min(along) == max(along) for along in sizes):
-        return float(math.prod(along[0] for along in sizes))
-    return _over_positions(x, sizes, x.dtype, multiply=True)
+def _divisors(
+    x: Array, geometry: PoolingGeometry, count_include_pad: bool, divisor_override: int | None
+) -> Array | float:
+    """What the sum of each window is divided by: a number, or an array over the positions."""
+    sizes = window_sizes(geometry, count_include_pad, divisor_override)
+    return sizes if isinstance(sizes, float) else _over_positions(x, sizes, x.dtype, multiply=True)
 
 
 def _first_inside(x: Array, geometry: PoolingGeometry) -> Array:

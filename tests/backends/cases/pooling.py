@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from portml.backends.kernels.pooling import avg_pool, max_pool
+from portml.backends.kernels.adaptive_pooling import adaptive_max_pool
+from portml.backends.kernels.pooling import avg_pool, max_pool, max_pool_with_indices
 from tests.backends.kernel_cases import Case, Draw, case, cases
 
 SIZES: tuple[dict[str, tuple[int, ...]], ...] = (
@@ -17,7 +18,7 @@ SIZES: tuple[dict[str, tuple[int, ...]], ...] = (
 )
 
 
-@cases(max_pool, tolerance="exact")
+@cases(max_pool, max_pool_with_indices, tolerance="exact")
 def max_pool_cases(draw: Draw) -> Iterator[Case]:
     for sizes in SIZES:
         for ceil_mode in (False, True):
@@ -52,3 +53,21 @@ def avg_pool_cases(draw: Draw) -> Iterator[Case]:
     yield case(draw.normal(2, 3, 9), ceil_mode=True, count_include_pad=False, **line)
     cube = {"kernel_size": (2, 2, 3), "stride": (2, 1, 3), "padding": (1, 0, 1)}
     yield case(draw.normal(2, 1, 4, 3, 6), ceil_mode=True, count_include_pad=True, **cube)
+    for divisor in (7, -2):
+        uneven = {"ceil_mode": True, "count_include_pad": False, "divisor_override": divisor}
+        yield case(draw.normal(2, 1, 7, 6), **uneven, **SIZES[2])
+
+
+@cases(adaptive_max_pool, tolerance="exact")
+def adaptive_max_pool_cases(draw: Draw) -> Iterator[Case]:
+    for size in ((3, 2), (1, 1), (7, 6), (5, 4), (9, 6)):
+        yield case(draw.permutation(3, 2, 7, 6), output_size=size)
+    yield case(draw.integers(0, 2, 3, 2, 6, 8).astype(draw.dtype), output_size=(4, 3))
+    yield case(draw.integers(0, 2, 3, 2, 6, 8).astype(draw.dtype), output_size=(3, 4))
+    yield case(np.full((1, 2, 4, 4), -np.inf, draw.dtype), output_size=(3, 2))
+    scattered = draw.permutation(2, 2, 9, 9)
+    scattered[draw.booleans(2, 2, 9, 9) & draw.booleans(2, 2, 9, 9)] = np.nan
+    yield case(scattered, output_size=(4, 5))
+    yield case(draw.permutation(0, 2, 4, 6), output_size=(3, 2))
+    yield case(draw.permutation(2, 3, 9), output_size=(4,))
+    yield case(draw.permutation(2, 1, 4, 3, 6), output_size=(3, 2, 4))
