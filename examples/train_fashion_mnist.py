@@ -32,7 +32,7 @@ class Settings:
 
 SETTINGS = {
     "lenet5": Settings(epochs=12, batch_size=64, lr=2e-3, weight_decay=0.0, flip=0.0),
-    "resnet": Settings(epochs=15, batch_size=128, lr=0.1, weight_decay=5e-4, flip=0.5),
+    "resnet": Settings(epochs=12, batch_size=128, lr=0.1, weight_decay=5e-4, flip=0.5),
 }
 MODELS = {
     "lenet5": nn.models.LeNet5,
