@@ -8,10 +8,11 @@ from __future__ import annotations
 from portml.autograd.parameter import Parameter
 from portml.nn import functional, initialisation, models
 from portml.nn.activation import ELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softplus, Swish, Tanh
-from portml.nn.containers import Flatten, Sequential
+from portml.nn.containers import Sequential
 from portml.nn.convolution import Conv2d
 from portml.nn.dropout import Dropout
 from portml.nn.embedding import Embedding
+from portml.nn.flatten import Flatten, Unflatten
 from portml.nn.linear import Identity, Linear
 from portml.nn.loss import (
     BCELoss,
@@ -62,6 +63,7 @@ __all__ = [
     "Softplus",
     "Swish",
     "Tanh",
+    "Unflatten",
     "functional",
     "initialisation",
     "models",

@@ -1,15 +1,15 @@
-"""Modules made of modules, and the reshaping between them."""
+"""Modules made of modules."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import overload
 
-from portml.backends import Array, operations
-from portml.errors import ArgumentError, ShapeError
+from portml.backends import Array
+from portml.errors import ArgumentError
 from portml.nn.module import Module
 
-__all__ = ["Flatten", "Sequential"]
+__all__ = ["Sequential"]
 
 
 class Sequential(Module):
@@ -58,28 +58,3 @@ class Sequential(Module):
         if isinstance(index, slice):
             return Sequential(dict(children[index]))
         return children[index][1]
-
-
-class Flatten(Module):
-    """Join axes `start_dim` to `end_dim` into one: (N, C, H, W) to (N, C·H·W) by default."""
-
-    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
-        self.start_dim = start_dim
-        self.end_dim = end_dim
-
-    def forward(self, x: Array) -> Array:
-        """Reshape `x`."""
-        n = len(x.shape)
-        first, last = self.start_dim % max(n, 1), self.end_dim % max(n, 1)
-        if not -n <= self.start_dim < n or not -n <= self.end_dim < n or first > last:
-            raise ShapeError(
-                f"Flatten: start_dim={self.start_dim} and end_dim={self.end_dim} do not fit an input of shape {x.shape}"
-            )
-        length = 1
-        for size in x.shape[first : last + 1]:
-            length *= size
-        return operations.reshape(x, (*x.shape[:first], length, *x.shape[last + 1 :]))
-
-    def extra_repr(self) -> str:
-        """The axes that are joined."""
-        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from portml.backends import Backend
 from portml.nn.activation import ReLU
-from portml.nn.containers import Flatten, Sequential
+from portml.nn.containers import Sequential
 from portml.nn.convolution import Conv2d
+from portml.nn.flatten import Flatten
 from portml.nn.initialisation import generator_for
 from portml.nn.linear import Linear
 from portml.nn.pooling import MaxPool2d

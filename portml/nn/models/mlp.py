@@ -10,8 +10,9 @@ from portml.autograd import Tensor, no_grad
 from portml.backends import Array, Backend, backend_of, namespace, operations, to_numpy
 from portml.errors import ArgumentError, DivergenceError, ShapeError
 from portml.nn.activation import ReLU
-from portml.nn.containers import Flatten, Sequential
+from portml.nn.containers import Sequential
 from portml.nn.dropout import Dropout
+from portml.nn.flatten import Flatten
 from portml.nn.functional import sigmoid, softmax
 from portml.nn.initialisation import generator_for
 from portml.nn.linear import Linear
