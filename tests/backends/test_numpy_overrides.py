@@ -15,7 +15,17 @@ from portml.backends._numpy import blocks
 from tests.backends.kernel_cases import DTYPES, Case, all_kernel_cases, mapped
 from tests.tolerances import assert_close
 
-TOPICS = ("activation", "dropout", "linear", "loss", "normalisation", "optimizer")
+TOPICS = (
+    "activation",
+    "dropout",
+    "gated_activation",
+    "linear",
+    "loss",
+    "normalisation",
+    "optimizer",
+    "piecewise_activation",
+    "smooth_activation",
+)
 CASES = all_kernel_cases()
 KERNELS = kernel_table()
 
