@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from portml.backends.kernels.activation import elu, leaky_relu, log_softmax, relu, sigmoid, silu, softmax, softplus
+from portml.backends.kernels.class_loss import categorical_cross_entropy, cross_entropy
 from portml.backends.kernels.convolution import convolution
 from portml.backends.kernels.dropout import dropout
 from portml.backends.kernels.linear import linear
 from portml.backends.kernels.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
-    categorical_cross_entropy,
-    cross_entropy,
     hinge_loss,
     huber_loss,
     l1_loss,

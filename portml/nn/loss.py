@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from portml.autograd import Tensor
 from portml.backends import Array
+from portml.backends.kernels import class_loss
 from portml.backends.kernels import loss as kernels
 from portml.errors import ArgumentError
 from portml.nn.module import Module
@@ -132,7 +133,7 @@ class CrossEntropyLoss(Loss):
 
     def forward(self, logits: Array, labels: Array) -> Array:
         """The loss of `logits` against `labels`."""
-        return kernels.cross_entropy(
+        return class_loss.cross_entropy(
             logits,
             labels,
             self.weight,
@@ -150,7 +151,7 @@ class CategoricalCrossEntropyLoss(Loss):
 
     def forward(self, prediction: Array | Tensor, target: Array) -> Array:
         """The loss of probabilities against one-hot targets."""
-        return kernels.categorical_cross_entropy(prediction, target, reduction=self.reduction)
+        return class_loss.categorical_cross_entropy(prediction, target, reduction=self.reduction)
 
 
 class HingeLoss(Loss):

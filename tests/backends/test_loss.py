@@ -12,18 +12,20 @@ from hypothesis import strategies as st
 
 from portml.autograd import check_gradients
 from portml.backends import Backend, to_numpy
-from portml.backends.kernels.loss import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
+from portml.backends.kernels.class_loss import (
     categorical_cross_entropy,
     cross_entropy,
     cross_entropy_backward,
     cross_entropy_saving,
+    nll_loss,
+)
+from portml.backends.kernels.loss import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
     hinge_loss,
     huber_loss,
     l1_loss,
     mse_loss,
-    nll_loss,
 )
 from portml.errors import ArgumentError, DtypeError, RangeError, ShapeError
 

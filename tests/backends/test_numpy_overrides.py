@@ -17,6 +17,7 @@ from tests.tolerances import assert_close
 
 TOPICS = (
     "activation",
+    "class_loss",
     "dropout",
     "gated_activation",
     "linear",

@@ -1,4 +1,4 @@
-"""Losses on NumPy: labels pick by index instead of by a one-hot product, and nothing is worked out twice."""
+"""Losses of a prediction and a target, number by number, on NumPy: blocks that stay in the cache, summed as they go."""
 
 from __future__ import annotations
 
@@ -9,24 +9,21 @@ from numpy.typing import NDArray
 
 from portml.backends._numpy.activation import write_sigmoid
 from portml.backends._numpy.blocks import flat_blocks, given, maximum
-from portml.backends._numpy.reductions import maximum_along, sum_along
 from portml.backends.kernels.loss import (
     binary_cross_entropy,
     binary_cross_entropy_backward,
     binary_cross_entropy_with_logits,
     binary_cross_entropy_with_logits_backward,
-    cross_entropy,
-    cross_entropy_backward,
-    cross_entropy_saving,
     mse_loss,
     mse_loss_backward,
-    refuse_unfit_labels,
+)
+from portml.backends.kernels.reduction import (
     refuse_unfit_targets,
     refuse_unknown_reduction,
     refuse_values_outside_unit_interval,
 )
 
-__all__: list[str] = []
+__all__ = ["divisor", "gradients_of_difference", "reduced"]
 
 Floats = NDArray[Any]
 Needs = tuple[bool, ...]
@@ -41,7 +38,7 @@ def _(prediction: Floats, target: Floats, *, reduction: str = "mean", out: Float
         np.subtract(p, y, out=losses)
         np.multiply(losses, losses, out=losses)
 
-    return _reduced(squares, prediction, target, reduction, out)
+    return reduced(squares, prediction, target, reduction, out)
 
 
 @mse_loss_backward.on("numpy")
@@ -51,7 +48,7 @@ def _(
     def difference(p: Floats, y: Floats, result: Floats) -> None:
         np.subtract(p, y, out=result)
 
-    return _gradients_of_difference(difference, g * prediction.dtype.type(2), prediction, target, needs, reduction, out)
+    return gradients_of_difference(difference, g * prediction.dtype.type(2), prediction, target, needs, reduction, out)
 
 
 @binary_cross_entropy.on("numpy")
@@ -66,7 +63,7 @@ def _(prediction: Floats, target: Floats, *, reduction: str = "mean", out: Float
         np.multiply(if_one, y, out=losses)
         np.subtract(losses, if_zero, out=losses)
 
-    return _reduced(surprise, prediction, target, reduction, out)
+    return reduced(surprise, prediction, target, reduction, out)
 
 
 @binary_cross_entropy_backward.on("numpy")
@@ -84,7 +81,7 @@ def _(
         np.subtract(p, y, out=result)
         np.divide(result, spread, out=result)
 
-    return _gradients_of_difference(slope, g, prediction, target, needs, reduction, out)
+    return gradients_of_difference(slope, g, prediction, target, needs, reduction, out)
 
 
 @binary_cross_entropy_with_logits.on("numpy")
@@ -101,7 +98,7 @@ def _(prediction: Floats, target: Floats, *, reduction: str = "mean", out: Float
         np.log1p(losses, out=losses)
         np.add(losses, linear, out=losses)
 
-    return _reduced(surprise, prediction, target, reduction, out)
+    return reduced(surprise, prediction, target, reduction, out)
 
 
 @binary_cross_entropy_with_logits_backward.on("numpy")
@@ -117,179 +114,12 @@ def _(
         write_sigmoid(z, result)
         np.subtract(result, y, out=result)
 
-    return _gradients_of_difference(slope, g, prediction, target, needs, reduction, out)
+    return gradients_of_difference(slope, g, prediction, target, needs, reduction, out)
 
 
-@cross_entropy.on("numpy")
-def _(
-    logits: Floats,
-    labels: NDArray[Any],
-    class_weight: Floats | None,
-    *,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
-    ignore_index: int = -100,
-    out: Floats | None = None,
-) -> Any:
-    statics = {"reduction": reduction, "label_smoothing": label_smoothing, "ignore_index": ignore_index}
-    loss, _ = cross_entropy_saving.kernel.table["numpy"](logits, labels, class_weight, **statics)
-    return given(loss, out)
-
-
-@cross_entropy_saving.on("numpy")
-def _(
-    logits: Floats,
-    labels: NDArray[Any],
-    class_weight: Floats | None,
-    *,
-    reduction: str,
-    label_smoothing: float,
-    ignore_index: int,
-    out: Pair | None = None,
-) -> Pair:
-    refuse_unknown_reduction(reduction)
-    counts = _counted(logits, labels, class_weight, ignore_index)
-    to_loss, to_probabilities = (None, None) if out is None else out
-    probabilities = np.empty(logits.shape, logits.dtype) if to_probabilities is None else to_probabilities
-    if logits.size == 0:
-        statics = {"reduction": reduction, "label_smoothing": label_smoothing, "ignore_index": ignore_index}
-        loss, probabilities = cross_entropy_saving.agnostic(logits, labels, class_weight, **statics)
-        return given(loss, to_loss), probabilities
-
-    axis = _class_axis(logits)
-    below = logits - maximum_along(logits, axis)
-    np.exp(below, out=probabilities)
-    total = sum_along(probabilities, axis)
-    np.multiply(probabilities, 1 / total, out=probabilities)
-
-    log_total = np.log(total).reshape(labels.shape)
-    safe = labels if counts is None else labels * counts
-    weights = _label_weights(logits, safe, class_weight, counts)
-    losses = log_total - _picked(below, safe, axis)
-    if counts is not None:
-        losses = np.where(counts, losses, logits.dtype.type(0))
-    if weights is not None:
-        losses = losses * weights
-    if label_smoothing:
-        every = below if class_weight is None else below * _along_classes(class_weight.astype(logits.dtype), logits)
-        scale = logits.shape[axis] if class_weight is None else class_weight.sum()
-        smooth = log_total * logits.dtype.type(scale) - sum_along(every, axis).reshape(labels.shape)
-        if counts is not None:
-            smooth = np.where(counts, smooth, logits.dtype.type(0))
-        losses = (1 - label_smoothing) * losses + (label_smoothing / logits.shape[axis]) * smooth
-    if reduction == "none":
-        return given(losses, to_loss), probabilities
-    loss = losses.sum()
-    if reduction == "mean":
-        loss = loss / _divisor(labels.size if weights is None else weights.sum())
-    return given(loss.astype(logits.dtype), to_loss), probabilities
-
-
-@cross_entropy_backward.on("numpy")
-def _(
-    g: Any,
-    probabilities: Floats,
-    logits: Floats,
-    labels: NDArray[Any],
-    class_weight: Floats | None,
-    *,
-    needs: Needs,
-    reduction: str,
-    label_smoothing: float,
-    ignore_index: int,
-    out: tuple[Any, Any, Any] | None = None,
-) -> tuple[Floats, None, None]:
-    dlogits = np.empty(logits.shape, logits.dtype) if out is None else out[0]
-    if logits.size == 0:
-        return dlogits, None, None
-    axis, dtype = _class_axis(logits), logits.dtype
-    counts = _counted(logits, labels, class_weight, ignore_index)
-    safe = labels if counts is None else labels * counts
-    weights = _label_weights(logits, safe, class_weight, counts)
-    share: Any = g
-    if reduction == "mean":
-        share = g / _divisor(labels.size if weights is None else weights.sum())
-    share = np.asarray(share, dtype)
-    if counts is not None:
-        share = np.where(counts, share, dtype.type(0))
-
-    at_label = share if weights is None else share * weights
-    if label_smoothing:
-        uniform = label_smoothing / logits.shape[axis]
-        spread = logits.shape[axis] if class_weight is None else class_weight.astype(dtype).sum()
-        at_label = (1 - label_smoothing) * at_label
-        everywhere = _kept((at_label + (uniform * dtype.type(spread)) * share), axis)
-    else:
-        everywhere = _kept(at_label, axis)
-    np.multiply(probabilities, everywhere, out=dlogits)
-    if label_smoothing:
-        flat = uniform if class_weight is None else uniform * _along_classes(class_weight.astype(dtype), logits)
-        np.subtract(dlogits, _kept(share, axis) * flat, out=dlogits)
-    _subtract_at(dlogits, safe, np.broadcast_to(at_label, labels.shape), axis)
-    return dlogits, None, None
-
-
-def _counted(
-    logits: Floats, labels: NDArray[Any], class_weight: Floats | None, ignore_index: int
-) -> NDArray[np.bool_] | None:
-    """Which labels are not ignored, None if none is; everything checked."""
-    usual = logits.ndim == 2 and labels.shape == logits.shape[:1] and labels.dtype == np.int64 and labels.size
-    if usual and class_weight is None and not 0 <= ignore_index < logits.shape[1]:
-        # Seen without a sign, a negative label is a large one: one pass finds whatever is out of range.
-        fits = np.maximum.reduce(labels.view(np.uint64)) < logits.shape[1]
-        if fits:
-            return None
-    refuse_unfit_labels(logits, labels, class_weight, ignore_index, "cross_entropy")
-    ignored = labels == ignore_index
-    return np.logical_not(ignored) if ignored.any() else None
-
-
-def _label_weights(
-    logits: Floats, labels: NDArray[Any], class_weight: Floats | None, counts: NDArray[np.bool_] | None
-) -> Floats | None:
-    """The weight of each sample, 0 where ignored; None if all are 1."""
-    if class_weight is None:
-        return None if counts is None else counts.astype(logits.dtype)
-    weights: Floats = class_weight.astype(logits.dtype)[labels]
-    return weights if counts is None else weights * counts
-
-
-def _divisor(total: Any) -> Any:
+def divisor(total: Any) -> Any:
     """What the mean is divided by: the mean of nothing is NaN."""
     return total if total else np.nan
-
-
-def _picked(values: Floats, labels: NDArray[Any], axis: int) -> Floats:
-    """The values at the labels."""
-    picked: Floats
-    if values.ndim == 2:
-        picked = values[np.arange(len(labels)), labels]
-    else:
-        picked = np.take_along_axis(values, np.expand_dims(labels.astype(np.int64), axis), axis).reshape(labels.shape)
-    return picked
-
-
-def _subtract_at(values: Floats, labels: NDArray[Any], amounts: Floats, axis: int) -> None:
-    """Subtract at the labels; no two labels meet at one place."""
-    if values.ndim == 2:
-        values[np.arange(len(labels)), labels] -= amounts
-        return
-    places = np.expand_dims(labels.astype(np.int64), axis)
-    picked = np.take_along_axis(values, places, axis) - np.expand_dims(amounts, axis)
-    np.put_along_axis(values, places, picked, axis)
-
-
-def _class_axis(logits: Floats) -> int:
-    return 0 if logits.ndim == 1 else 1
-
-
-def _along_classes(vector: Floats, like: Floats) -> Floats:
-    return vector.reshape(-1, *(1,) * max(like.ndim - 2, 0))
-
-
-def _kept(values: Floats, axis: int) -> Floats:
-    """With the class axis back; a number for all samples stays one."""
-    return values if values.ndim == 0 else np.expand_dims(values, axis)
 
 
 def _logarithms(p: Floats) -> tuple[Floats, Floats]:
@@ -301,7 +131,7 @@ def _logarithms(p: Floats) -> tuple[Floats, Floats]:
     return if_one, if_zero
 
 
-def _reduced(write: Any, prediction: Floats, target: Floats, reduction: str, out: Floats | None) -> Any:
+def reduced(write: Any, prediction: Floats, target: Floats, reduction: str, out: Floats | None) -> Any:
     """``write(p, y, losses)`` on blocks, and their sum or mean; for "none" the losses themselves."""
     refuse_unknown_reduction(reduction)
     target = target.astype(prediction.dtype, copy=False)
@@ -315,10 +145,10 @@ def _reduced(write: Any, prediction: Floats, target: Floats, reduction: str, out
         losses = np.empty(p.shape, p.dtype)
         write(p, y, losses)
         total = total + losses.sum()
-    return given(total / _divisor(prediction.size) if reduction == "mean" else total, out)
+    return given(total / divisor(prediction.size) if reduction == "mean" else total, out)
 
 
-def _gradients_of_difference(
+def gradients_of_difference(
     write: Any, g: Any, prediction: Floats, target: Floats, needs: Needs, reduction: str, out: Pair | None
 ) -> Pair:
     """``write(p, y, slope)`` on blocks, times the share of each element; for the target the same with a minus."""
@@ -332,7 +162,7 @@ def _gradients_of_difference(
             write(p, y, slope)
             np.multiply(slope, share, out=slope)
     else:
-        share = np.asarray(g / _divisor(prediction.size) if reduction == "mean" else g, prediction.dtype)
+        share = np.asarray(g / divisor(prediction.size) if reduction == "mean" else g, prediction.dtype)
         for p, y, slope in flat_blocks(prediction, target, slopes):
             write(p, y, slope)
             np.multiply(slope, share, out=slope)

@@ -1,4 +1,4 @@
-"""Losses over classes on CuPy's arrays, a line of classes a sample; see `portml.backends.kernels.loss`.
+"""Losses over classes on CuPy's arrays, a line of classes a sample; see `portml.backends.kernels.class_loss`.
 
 Nothing here looks at a value on the host: a label out of range makes the loss of its row NaN.
 """
@@ -13,7 +13,9 @@ from portml.backends.cuda.lines import Lines, launch_lines, line_kernels
 from portml.backends.cuda.loss import LOGARITHMS, share_of_one, wanted
 from portml.backends.cuda.reduction import CHUNK, total
 from portml.backends.cuda.source import CudaKernel
-from portml.backends.kernels import loss as twins
+from portml.backends.kernels import class_loss as twins
+from portml.backends.kernels.labels import refuse_unfit_labels
+from portml.backends.kernels.reduction import refuse_unfit_targets, refuse_unknown_reduction
 from portml.backends.namespaces import Array, device_of, namespace
 
 Needs = tuple[bool, ...]
@@ -190,8 +192,8 @@ def _surprise(
     probabilities: Array | None,
     out: Any,
 ) -> Array:
-    twins.refuse_unfit_labels(logits, labels, class_weight, ignored, "cross_entropy")
-    twins.refuse_unknown_reduction(reduction)
+    refuse_unfit_labels(logits, labels, class_weight, ignored, "cross_entropy")
+    refuse_unknown_reduction(reduction)
     logits, lines = contiguous(logits), _classes(logits)
     losses, weights = _losses_and_weights(logits, labels, reduction, out)
     arrays = (logits, _whole(labels), contiguous(class_weight))
@@ -238,8 +240,8 @@ def _nll_loss(
     ignore_index: int = -100,
     out: Any = None,
 ) -> Array:
-    twins.refuse_unfit_labels(log_probabilities, labels, class_weight, ignore_index, "nll_loss")
-    twins.refuse_unknown_reduction(reduction)
+    refuse_unfit_labels(log_probabilities, labels, class_weight, ignore_index, "nll_loss")
+    refuse_unknown_reduction(reduction)
     log_probabilities, lines = contiguous(log_probabilities), _classes(log_probabilities)
     losses, weights = _losses_and_weights(log_probabilities, labels, reduction, out)
     arrays = (log_probabilities, _whole(labels), contiguous(class_weight))
@@ -347,8 +349,8 @@ CATEGORICAL_CROSS_ENTROPY_BACKWARD = CudaKernel(
 
 @override(twins.categorical_cross_entropy)
 def _categorical_cross_entropy(prediction: Array, target: Array, *, reduction: str = "mean", out: Any = None) -> Array:
-    twins.refuse_unfit_targets(prediction, target, "categorical_cross_entropy")
-    twins.refuse_unknown_reduction(reduction)
+    refuse_unfit_targets(prediction, target, "categorical_cross_entropy")
+    refuse_unknown_reduction(reduction)
     prediction, target, lines = contiguous(prediction), contiguous(target, prediction.dtype), _classes(prediction)
     shape = _without_classes(prediction)
     losses = destination(out if reduction == "none" else None, shape, prediction.dtype, prediction)

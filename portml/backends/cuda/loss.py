@@ -11,6 +11,7 @@ from portml.backends.cuda.launch import contiguous, deliver, destination, launch
 from portml.backends.cuda.reduction import CHUNK, total
 from portml.backends.cuda.source import CudaKernel
 from portml.backends.kernels import loss as twins
+from portml.backends.kernels.reduction import refuse_unfit_targets, refuse_unknown_reduction
 from portml.backends.namespaces import Array, device_of, namespace
 
 __all__ = ["LOGARITHMS", "PairwiseLoss", "pairwise_loss", "share_of_one", "wanted"]
@@ -206,8 +207,8 @@ def _hinge_loss_backward(
 def _pairwise(
     kernels: PairwiseLoss, prediction: Array, target: Array, reduction: str, out: Any, extra: float = 0.0
 ) -> Array:
-    twins.refuse_unfit_targets(prediction, target, kernels.each.name)
-    twins.refuse_unknown_reduction(reduction)
+    refuse_unfit_targets(prediction, target, kernels.each.name)
+    refuse_unknown_reduction(reduction)
     prediction, target = contiguous(prediction), contiguous(target, prediction.dtype)
     n, dtype = prediction.size, prediction.dtype
     if reduction == "none":

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from portml.backends.kernels import loss, normalisation
+from portml.backends.kernels import class_loss, loss, normalisation
 from tests.backends.kernel_cases import Case, Draw, case, more_cases
 
 
-@more_cases(loss.cross_entropy)
+@more_cases(class_loss.cross_entropy)
 def many_classes_and_many_samples(draw: Draw) -> Iterator[Case]:
     rest = {"label_smoothing": 0.0, "ignore_index": -100}
     yield case(draw.normal(3, 257), draw.integers(0, 257, 3), None, reduction="mean", **rest)
@@ -20,7 +20,7 @@ def many_classes_and_many_samples(draw: Draw) -> Iterator[Case]:
     yield case(draw.normal(5000, 2), draw.integers(0, 2, 5000), None, reduction="sum", **rest)
 
 
-@more_cases(loss.categorical_cross_entropy)
+@more_cases(class_loss.categorical_cross_entropy)
 def many_probabilities(draw: Draw) -> Iterator[Case]:
     yield case(draw.uniform(0, 1, 3, 257), draw.uniform(0, 1, 3, 257), reduction="mean")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from portml.backends.kernels import loss
+from portml.backends.kernels import class_loss, loss
 from tests.backends.kernel_cases import Case, Draw, case, cases
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -66,7 +66,7 @@ def labelled(draw: Draw) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
         yield 3 * draw.normal(*shape), labels, shape[axis]
 
 
-@cases(loss.cross_entropy, tolerance="reduction")
+@cases(class_loss.cross_entropy, tolerance="reduction")
 def cross_entropy_cases(draw: Draw) -> Iterator[Case]:
     rest = {"reduction": "mean", "label_smoothing": 0.0, "ignore_index": -100}
     for logits, labels, classes in labelled(draw):
@@ -86,7 +86,7 @@ def cross_entropy_cases(draw: Draw) -> Iterator[Case]:
     yield case(draw.normal(3, 4), draw.integers(1, 2, 3), None, **rest | {"ignore_index": 1})
 
 
-@cases(loss.nll_loss, tolerance="reduction")
+@cases(class_loss.nll_loss, tolerance="reduction")
 def nll_cases(draw: Draw) -> Iterator[Case]:
     for log_probabilities, labels, classes in labelled(draw):
         for reduction in REDUCTIONS:
@@ -94,7 +94,7 @@ def nll_cases(draw: Draw) -> Iterator[Case]:
         yield case(log_probabilities, labels, draw.uniform(0.5, 2, classes), reduction="mean", ignore_index=-100)
 
 
-@cases(loss.categorical_cross_entropy, tolerance="reduction")
+@cases(class_loss.categorical_cross_entropy, tolerance="reduction")
 def categorical_cases(draw: Draw) -> Iterator[Case]:
     for shape in ((5, 3), (33, 10), (2, 3, 7), (4,), (0, 3)):
         for reduction in REDUCTIONS:
