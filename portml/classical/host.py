@@ -176,6 +176,77 @@ def codes_of_labels(y: HostArray, classes: HostArray | None = None) -> tuple[Hos
     return codes.astype(np.int64), classes
 
 
+def host_columns(X: Any) -> list[HostArray]:
+    """The columns (n_samples,) of a table on the host, each in its own data type.
+
+    A column of objects that are all numbers becomes one of numbers; text stays, missing values in it as None or NaN.
+
+    Raises
+    ------
+    ShapeError
+        If X has not two dimensions.
+    DtypeError
+        If a column mixes text and numbers.
+    """
+    if hasattr(X, "iloc") and hasattr(X, "columns"):
+        columns = [host_array(X.iloc[:, index], "X") for index in range(X.shape[1])]
+    elif hasattr(X, "get_columns"):
+        columns = [host_array(column, "X") for column in X.get_columns()]
+    else:
+        table = host_array(X, "X")
+        if table.dtype.kind in "US" and not hasattr(X, "dtype"):
+            table = np.asarray(X, dtype=object)  # numbers beside text would have become text
+        columns = [table] if table.ndim != 2 else [*table.T]
+        if table.ndim != 2 or not table.size:
+            raise ShapeError(_shape_expected(table))
+    return [_uniform(column) for column in columns]
+
+
+def sorted_categories(column: HostArray) -> HostArray:
+    """The values that occur, sorted; None and NaN, where they do, at the end."""
+    if column.dtype.kind != "O":
+        return np.unique(column)
+    found = {*column.tolist()}
+    missing = [value for value in (None, np.nan) if any(_same_missing(value, each) for each in found)]
+    return objects([*sorted(each for each in found if not is_missing(each)), *missing])
+
+
+def positions_in(column: HostArray, categories: HostArray) -> HostArray:
+    """Where each value of a column of text stands among the categories, -1 of those that are not there; int64."""
+    places = {value: index for index, value in enumerate(categories.tolist()) if not is_nan(value)}
+    nan = next((index for index, value in enumerate(categories.tolist()) if is_nan(value)), -1)
+    return np.asarray(
+        [nan if is_nan(value) else places.get(value, -1) for value in column.astype(object).tolist()], dtype=np.int64
+    )
+
+
+def objects(values: list[Any]) -> HostArray:
+    """An array (n,) of objects."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def stack_objects(columns: list[HostArray]) -> HostArray:
+    """Columns (n_samples,) as a table (n_samples, n_features) of objects."""
+    return np.stack([column.astype(object) for column in columns], axis=1)
+
+
+def is_nan(value: Any) -> bool:
+    """Whether a value is the number NaN."""
+    return isinstance(value, float | np.floating) and value != value
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value stands for a missing one."""
+    return value is None or is_nan(value)
+
+
+def dtype_name(dtype: Any) -> str:
+    """The name of a data type: "float32" of ``numpy.float32``, "float64" of ``float``."""
+    return dtype if isinstance(dtype, str) else np.dtype(dtype).name
+
+
 def seed_from_numpy(random_state: Any) -> int | None:
     """A seed drawn from a generator of NumPy, or None if `random_state` is none."""
     if isinstance(random_state, np.random.RandomState):
@@ -183,6 +254,40 @@ def seed_from_numpy(random_state: Any) -> int | None:
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(0, 2**63 - 1))
     return None
+
+
+def _uniform(column: HostArray) -> HostArray:
+    """A column of objects as numbers if it has nothing else, or as text."""
+    if column.dtype.kind in "mMV":
+        return as_floats(column, "X")
+    if column.dtype.kind != "O":
+        return column
+    column = objects([np.nan if type(value).__name__ == "NAType" else value for value in column])
+    kinds = {type(value) for value in column if not is_missing(value)}
+    if kinds and all(issubclass(kind, numbers.Real | np.bool_) for kind in kinds):
+        whole = all(value is not None for value in column)
+        return np.asarray(column.tolist()) if whole else column.astype(np.float64)
+    if not all(issubclass(kind, str) for kind in kinds) and not all(issubclass(kind, bytes) for kind in kinds):
+        names = sorted(kind.__qualname__ for kind in kinds)
+        raise DtypeError(
+            f"Encoders require their input argument must be uniformly strings or numbers. Got {names} in a column of X"
+        )
+    return column
+
+
+def _same_missing(value: Any, other: Any) -> bool:
+    return value is other or (is_nan(value) and is_nan(other))
+
+
+def _shape_expected(table: HostArray) -> str:
+    if table.ndim == 2:
+        what = "sample" if table.shape[0] == 0 else "feature"
+        return f"Found array with 0 {what}(s) (shape={table.shape}) while a minimum of 1 is required."
+    found = {0: "scalar array", 1: "1D array"}.get(table.ndim, f"array with dim {table.ndim}")
+    return (
+        f"Expected 2D array, got {found} instead:\narray={table}.\nReshape your data either using array.reshape(-1, 1) "
+        "if your data has a single feature or array.reshape(1, -1) if it contains a single sample."
+    )
 
 
 def _refuse_what_is_no_label(y: HostArray) -> None:

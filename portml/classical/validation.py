@@ -35,6 +35,7 @@ __all__ = [
     "generator_of",
     "labels_of",
     "r2_of",
+    "read_columns",
     "read_data",
     "read_training_data",
     "refuse_negative",
@@ -130,7 +131,7 @@ def read_training_data(
         estimator.n_features_in_ = X.shape[1]
         estimator._fitted_on = (backend.name, str(backend.device))
     else:
-        _check_features(estimator, X)
+        _check_features(estimator, X.shape[1])
     if y is None and (labels or getattr(estimator, "_requires_y", False)):
         raise ArgumentError(f"This {name} estimator requires y to be passed, but the target y is None.")
     targets = kinds = None
@@ -174,7 +175,7 @@ def read_data(
     backend = fitted_backend(estimator, X)
     X = _read_table(X, backend, type(estimator).__name__, allow_nan=allow_nan, dtype=dtype)
     if columns is None:
-        _check_features(estimator, X)
+        _check_features(estimator, X.shape[1])
     elif X.shape[1] != columns:
         raise ShapeError(f"X has {X.shape[1]} columns, but {type(estimator).__name__} is expecting {columns}.")
     return X
@@ -196,6 +197,44 @@ def fitted_backend(estimator: Any, X: Any) -> Backend:
             f"({backend.device}); move it with portml.backends.to(X, {fitted_on[0]!r})"
         )
     return backend
+
+
+def read_columns(estimator: Any, X: Any, *, reset: bool = False) -> tuple[list[Array], Backend]:
+    """Check a table whose columns may be text, and take it apart.
+
+    Parameters
+    ----------
+    estimator : Estimator
+    X : array, list or data frame (n_samples, n_features)
+        Missing values, as NaN or None, are allowed.
+    reset : bool
+        Whether to record the features of X, as fit does, instead of checking them.
+
+    Returns
+    -------
+    columns : list of arrays (n_samples,)
+        Numbers on the backend, text on the host.
+    backend : Backend
+        That of X, or the one asked for.
+    """
+    if not reset:
+        require_fitted(estimator)
+    _check_names(estimator, X, reset=reset)
+    backend = _backend_for(estimator, X) if reset else fitted_backend(estimator, X)
+    if host.device_backend(X) is None:
+        columns = [column if host.is_text(column) else backend.asarray(column) for column in host.host_columns(X)]
+    else:
+        table = _read_table(X, backend, type(estimator).__name__, allow_nan=True)
+        columns = [table[:, index] for index in range(table.shape[1])]
+    for column in columns:
+        if not host.is_text(column) and dtype_kind(column.dtype) == "float":
+            _refuse_nonfinite(column, "X", allow_nan=True)
+    if reset:
+        estimator.n_features_in_ = len(columns)
+        estimator._fitted_on = (backend.name, str(backend.device))
+    else:
+        _check_features(estimator, len(columns))
+    return columns, backend
 
 
 def require_fitted(estimator: Any) -> None:
@@ -451,11 +490,11 @@ def _how_names_differ(names: list[str], fitted: list[str]) -> str:
     return message
 
 
-def _check_features(estimator: Any, X: Array) -> None:
-    expected = getattr(estimator, "n_features_in_", X.shape[1])
-    if X.shape[1] != expected:
+def _check_features(estimator: Any, n_features: int) -> None:
+    expected = getattr(estimator, "n_features_in_", n_features)
+    if n_features != expected:
         raise ShapeError(
-            f"X has {X.shape[1]} features, but {type(estimator).__name__} is expecting {expected} features as input."
+            f"X has {n_features} features, but {type(estimator).__name__} is expecting {expected} features as input."
         )
 
 

@@ -22,6 +22,8 @@ CHECKED: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ("StandardScaler", {"with_mean": False}, {}),
     ("MinMaxScaler", {}, {}),
     ("MinMaxScaler", {"feature_range": (-1, 2), "clip": True}, {}),
+    ("OneHotEncoder", {"handle_unknown": "ignore"}, {}),
+    ("OrdinalEncoder", {"handle_unknown": "use_encoded_value", "unknown_value": -1}, {}),
 ]
 
 FURTHER_CHECKS = (
