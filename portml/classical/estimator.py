@@ -28,6 +28,7 @@ class Estimator:
 
     _estimator_type: str | None = None
     _requires_y = False
+    n_features_in_: int
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters by name; with `deep` also those of parameters that are estimators, as ``outer__inner``."""

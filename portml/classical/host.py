@@ -6,6 +6,7 @@ Text and tables of mixed types exist only here.  Algorithms see numbers on a bac
 from __future__ import annotations
 
 import numbers
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -225,6 +226,29 @@ def objects(values: list[Any]) -> HostArray:
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array
+
+
+def missing_mask(column: HostArray) -> HostArray:
+    """Where a column of text has None or NaN, (n_samples,) of bool."""
+    return np.asarray([is_missing(value) for value in column.tolist()], dtype=bool)
+
+
+def equal_mask(column: HostArray, value: Any) -> HostArray:
+    """Where a column of text has one value, (n_samples,) of bool."""
+    return np.asarray([each is value or each == value for each in column.tolist()], dtype=bool)
+
+
+def filled(column: HostArray, mask: HostArray, value: Any) -> HostArray:
+    """A column as objects, with `value` where `mask` says."""
+    column = column.astype(object)
+    column[mask] = value
+    return column
+
+
+def most_frequent_object(values: HostArray, of_none: Any) -> Any:
+    """The text that occurs most often, of several the first in order; `of_none` where there is none."""
+    counts = Counter(values.tolist())
+    return min(counts, key=lambda value: (-counts[value], value)) if counts else of_none
 
 
 def stack_objects(columns: list[HostArray]) -> HostArray:
