@@ -6,12 +6,21 @@ Names, layouts and defaults are PyTorch's, so that a state dictionary of its lay
 from __future__ import annotations
 
 from portml.autograd.parameter import Parameter
-from portml.nn import functional, initialisation, models
+from portml.nn import functional, initialisation, models, parametrisation
 from portml.nn.activation import ELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Softplus, Swish, Tanh
-from portml.nn.containers import Sequential
+from portml.nn.batch_normalisation import (
+    BatchNorm1d,
+    BatchNorm2d,
+    BatchNorm3d,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    InstanceNorm3d,
+)
+from portml.nn.bilinear import Bilinear, CosineSimilarity, PairwiseDistance
+from portml.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Residual, Sequential
 from portml.nn.convolution import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
-from portml.nn.dropout import Dropout
-from portml.nn.embedding import Embedding
+from portml.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
+from portml.nn.embedding import Embedding, EmbeddingBag
 from portml.nn.flatten import Flatten, Unflatten
 from portml.nn.linear import Identity, Linear
 from portml.nn.loss import (
@@ -26,7 +35,8 @@ from portml.nn.loss import (
     MSELoss,
 )
 from portml.nn.module import Module
-from portml.nn.normalisation import BatchNorm1d, BatchNorm2d, LayerNorm
+from portml.nn.neuron import Neuron
+from portml.nn.normalisation import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from portml.nn.padding import (
     CircularPad1d,
     CircularPad2d,
@@ -44,6 +54,7 @@ from portml.nn.padding import (
     ZeroPad2d,
     ZeroPad3d,
 )
+from portml.nn.parametrisation import spectral_norm, weight_norm
 from portml.nn.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -61,6 +72,7 @@ from portml.nn.pooling import (
     MaxPool2d,
     MaxPool3d,
 )
+from portml.nn.summary import summary
 from portml.nn.unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
 from portml.nn.upsampling import PixelShuffle, PixelUnshuffle, Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 
@@ -72,6 +84,7 @@ __all__ = [
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
+    "AlphaDropout",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
@@ -79,6 +92,8 @@ __all__ = [
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
+    "BatchNorm3d",
+    "Bilinear",
     "CategoricalCrossEntropyLoss",
     "CircularPad1d",
     "CircularPad2d",
@@ -92,13 +107,23 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
+    "CosineSimilarity",
     "CrossEntropyLoss",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
     "Embedding",
+    "EmbeddingBag",
+    "FeatureAlphaDropout",
     "Flatten",
+    "GroupNorm",
     "HingeLoss",
     "HuberLoss",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
     "L1Loss",
     "LPPool1d",
     "LPPool2d",
@@ -106,6 +131,7 @@ __all__ = [
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LocalResponseNorm",
     "LogSoftmax",
     "MAELoss",
     "MSELoss",
@@ -116,9 +142,16 @@ __all__ = [
     "MaxUnpool2d",
     "MaxUnpool3d",
     "Module",
+    "ModuleDict",
+    "ModuleList",
+    "Neuron",
+    "PairwiseDistance",
     "Parameter",
+    "ParameterDict",
+    "ParameterList",
     "PixelShuffle",
     "PixelUnshuffle",
+    "RMSNorm",
     "ReLU",
     "ReflectionPad1d",
     "ReflectionPad2d",
@@ -126,6 +159,7 @@ __all__ = [
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
+    "Residual",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -143,4 +177,8 @@ __all__ = [
     "functional",
     "initialisation",
     "models",
+    "parametrisation",
+    "spectral_norm",
+    "summary",
+    "weight_norm",
 ]

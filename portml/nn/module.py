@@ -7,12 +7,25 @@ no constructor to call first.  Subclass it, assign `Parameter`s and modules to a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from portml.autograd import Tensor, grad_enabled, lift
 from portml.autograd.parameter import Parameter
-from portml.backends import Array, Backend, backend_of, dtype_kind, get_backend, is_tensor, operations, to_numpy
-from portml.errors import ArgumentError, CheckpointError, DtypeError, PortmlError, ShapeError
+from portml.backends import (
+    Array,
+    Backend,
+    backend_of,
+    device_of,
+    dtype_kind,
+    get_backend,
+    is_tensor,
+    library_of,
+    operations,
+    to_numpy,
+)
+from portml.errors import ArgumentError, CheckpointError, DtypeError, MixedBackendsError, PortmlError, ShapeError
+from portml.nn.hooks import Handle, Hooks, call_with_hooks
 from portml.random import Generator
 
 __all__ = ["Module"]
@@ -35,18 +48,24 @@ class Module:
 
     training: bool = True
     _buffers: tuple[str, ...] = ()
+    _hooks: Hooks | None = None
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """What the module computes; every subclass says it."""
         raise ArgumentError(f"{type(self).__name__} has no forward method; define what it computes")
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        """Run `forward`, lifting raw arrays as the class says."""
-        if any(isinstance(given, Tensor) for given in inputs):
-            return self.forward(*inputs, **options)
-        if grad_enabled():
-            inputs = tuple(lift(given) if hasattr(given, "dtype") else given for given in inputs)
-        return _raw_unless_tracked(self.forward(*inputs, **options))
+        """Run `forward`, lifting raw arrays as the class says, with the hooks that are registered around it."""
+        forward = self.forward if self._hooks is None else partial(call_with_hooks, self)
+        try:
+            if any(isinstance(given, Tensor) for given in inputs):
+                return forward(*inputs, **options)
+            if grad_enabled():
+                inputs = tuple(lift(given) if hasattr(given, "dtype") else given for given in inputs)
+            return _raw_unless_tracked(forward(*inputs, **options))
+        except Exception as error:
+            self._refuse_misplaced(inputs, error)
+            raise
 
     # What a module is made of
 
@@ -72,6 +91,24 @@ class Module:
         """The module itself and all below it, each once."""
         return (module for _, module in self.named_modules())
 
+    def get_submodule(self, target: str) -> Module:
+        """The module of a dotted name; "" is this one.  Raises ArgumentError if there is none."""
+        module: Module = self
+        for name in target.split(".") if target else ():
+            found = vars(module).get(name)
+            if not isinstance(found, Module):
+                raise ArgumentError(f"target: {target!r} is no module of {type(self).__name__}; see named_modules()")
+            module = found
+        return module
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter of a dotted name.  Raises ArgumentError if there is none."""
+        path, _, name = target.rpartition(".")
+        found = vars(self.get_submodule(path)).get(name)
+        if not isinstance(found, Parameter):
+            raise ArgumentError(f"target: {target!r} is no parameter of {type(self).__name__}; see named_parameters()")
+        return found
+
     def named_parameters(self, prefix: str = "", *, remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
         """Parameters with dotted names; one that is shared comes once, unless `remove_duplicate` is False."""
         seen: set[int] = set()
@@ -93,6 +130,10 @@ class Module:
                 if value is not None:
                     yield _dotted(name, attribute), value
 
+    def buffers(self) -> Iterator[Array]:
+        """Arrays that are state but not learnt."""
+        return (buffer for _, buffer in self.named_buffers())
+
     def named_generators(self) -> Iterator[tuple[str, Generator]]:
         """Random generators of the layers, such as dropout's, with dotted names; each once."""
         seen: set[int] = set()
@@ -107,6 +148,65 @@ class Module:
         setattr(self, name, value)
         if name not in self._buffers:
             self._buffers = (*self._buffers, name)
+
+    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
+        """The same as assigning the attribute."""
+        setattr(self, name, parameter)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """The same as assigning the attribute, for names such as "0" that Python cannot write after a dot."""
+        if "." in name or not name:
+            raise ArgumentError(f"name: {name!r} cannot name a child; expected a word without dots")
+        setattr(self, name, module)
+
+    # Hooks
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> Handle:
+        """Call ``hook(module, inputs)`` before `forward`; what it returns, unless None, are the inputs instead.
+
+        Parameters
+        ----------
+        hook : callable
+            Returns None, a tuple of inputs or a single one; with `with_kwargs` it is called as
+            ``hook(module, inputs, options)`` and returns None or both.
+        prepend : bool
+            Call it before the hooks that are there.
+        with_kwargs : bool
+
+        Returns
+        -------
+        Handle
+            Its ``remove()`` takes the hook away.
+        """
+        return self._add_hook("before", hook, prepend, with_kwargs)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> Handle:
+        """Call ``hook(module, inputs, output)`` after `forward`; what it returns, unless None, is the output instead.
+
+        With `with_kwargs` it is called as ``hook(module, inputs, options, output)``; the rest is as in
+        `register_forward_pre_hook`.
+        """
+        return self._add_hook("after", hook, prepend, with_kwargs)
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """Call ``hook(module, grad_output)`` in `backward`, as soon as the gradients of the outputs are known.
+
+        What it returns, unless None, are these gradients instead; they come as a tuple of Tensors.
+        """
+        return self._add_hook("backward_before", hook, prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """Call ``hook(module, grad_input, grad_output)`` in `backward`, when the gradients of the inputs are known.
+
+        Both are tuples of Tensors, with None for an input that takes no gradient; what the hook returns, unless None,
+        are the gradients of the inputs instead.  Where no input takes a gradient it is called as soon as those of the
+        outputs are known.
+        """
+        return self._add_hook("backward", hook, prepend)
 
     # State
 
@@ -224,13 +324,47 @@ class Module:
             return f"{type(self).__name__}({self.extra_repr()})"
         return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            # Python asks here only for what is no attribute: perhaps a parameter that is computed from others.
+            parametrised = vars(self).get("parametrizations")
+            if parametrised is not None and name in vars(parametrised):
+                return vars(parametrised)[name]()
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def __setattr__(self, name: str, value: Any) -> None:
+        parametrised = vars(self).get("parametrizations")
+        if parametrised is not None and name in vars(parametrised):
+            vars(parametrised)[name].invert(value)
+            return
         if isinstance(vars(self).get(name), Parameter) and not isinstance(value, Parameter | None):
             raise ArgumentError(
                 f"{name}: a parameter was to be replaced by a {type(value).__name__}, and would no longer be learnt; "
                 f"write {name}.assign(values), or assign a Parameter"
             )
         super().__setattr__(name, value)
+
+    def _add_hook(self, kind: str, hook: Callable[..., Any], prepend: bool, with_kwargs: bool = False) -> Handle:
+        if self._hooks is None:
+            self._hooks = Hooks()
+        return self._hooks.add(kind, hook, prepend, with_kwargs)
+
+    def _refuse_misplaced(self, inputs: tuple[Any, ...], error: Exception) -> None:
+        """Raise what says so if the error may be that this module's own arrays are not where the inputs are."""
+        if isinstance(error, MixedBackendsError) and error.__cause__ is not None:
+            return  # a module inside has said so already
+        given = [each for each in inputs if hasattr(each, "dtype")]
+        for name, own in self._own_state():
+            for each in given:
+                here, there = _place_of(own), _place_of(each)
+                if here != there:
+                    libraries = f"mix {there[0]} and {here[0]}" if there[0] != here[0] else "are on two devices"
+                    raise MixedBackendsError(
+                        f"{type(self).__name__}: the input and the parameters {libraries}: {name} of shape "
+                        f"{tuple(own.shape)} is on {' '.join(here)}, the input of shape {tuple(each.shape)} on "
+                        f"{' '.join(there)}; move the module with module.to(...) or the input with portml.backends.to"
+                    ) from error
 
     def _walk(self, prefix: str) -> Iterator[tuple[str, Module]]:
         """The module itself and all below it, shared ones as often as they occur."""
@@ -253,6 +387,12 @@ class Module:
                 floating = "float" in str(value.dtype)
                 target = backend or backend_of(value)
                 setattr(self, name, target.asarray(value, dtype=dtype if floating else None))
+
+
+def _place_of(array: Array) -> tuple[str, str]:
+    """The library and device of an array or Tensor."""
+    raw = array.value if is_tensor(array) else array
+    return library_of(raw).name, str(device_of(raw))
 
 
 def _dotted(prefix: str, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Group normalisation on NumPy: blocks of whole samples are normalised as rows, a group each, and scaled by channels."""
+"""Group normalisation on NumPy: whole samples are normalised as rows, a group each, and scaled by channels."""
 
 from __future__ import annotations
 

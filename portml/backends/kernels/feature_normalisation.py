@@ -101,7 +101,7 @@ def layer_norm_by_deviation(
 def layer_norm_by_deviation_saving(
     x: Array, weight: Array | None, bias: Array | None, *, axes: Axes, eps: float
 ) -> tuple[Array, Three]:
-    """The result of `layer_norm_by_deviation`; for its gradient x̂, 1 / (std + eps) and (std + eps) / std (0 if std = 0)."""
+    """The result of `layer_norm_by_deviation`; for its gradient x̂, 1 / (std + eps), and (std + eps) / std or 0."""
     refuse_unfit_layer(x, weight, bias, "layer_norm_by_deviation")
     xp = namespace(x)
     centred = x - mean_over(x, axes)
