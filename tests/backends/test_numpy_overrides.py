@@ -24,6 +24,7 @@ TOPICS = (
     "loss",
     "normalisation",
     "optimizer",
+    "pair_loss",
     "piecewise_activation",
     "smooth_activation",
 )

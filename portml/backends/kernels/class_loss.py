@@ -28,13 +28,18 @@ from portml.backends.kernels.reduction import (
     refuse_values_outside_unit_interval,
 )
 from portml.backends.namespaces import Array, namespace
+from portml.errors import ShapeError
 
 __all__ = [
     "categorical_cross_entropy",
     "categorical_cross_entropy_backward",
     "cross_entropy",
     "cross_entropy_backward",
+    "cross_entropy_of_distributions",
+    "cross_entropy_of_distributions_backward",
+    "cross_entropy_of_distributions_saving",
     "cross_entropy_saving",
+    "fit_distributions",
     "nll_loss",
     "nll_loss_backward",
 ]
@@ -127,6 +132,82 @@ def cross_entropy_backward(
 
 
 @kernel
+def cross_entropy_of_distributions(
+    logits: Array,
+    target: Array,
+    class_weight: Array | None,
+    *,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Array:
+    r"""Cross-entropy of softmax(logits) and a distribution y over the classes, ``-Σ_c t_c w_c log softmax(z)_c``.
+
+    t = (1 - ε) y + ε / K.  The mean is over the samples, whatever they weigh, as in PyTorch.
+
+    Parameters
+    ----------
+    logits, target : array (n, K), (n, K, d1, ...) or (K,)
+    class_weight : array (K,) or None
+    reduction : {"mean", "sum", "none"}
+    label_smoothing : float
+        ε in [0, 1].
+
+    Returns
+    -------
+    array () or, for "none", of the shape without the class axis
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, or class weights do not fit.
+    RangeError
+        On the host, if a probability of the target is outside [0, 1].
+    """
+    saving = cross_entropy_of_distributions_saving.agnostic
+    return saving(logits, target, class_weight, reduction=reduction, label_smoothing=label_smoothing)[0]
+
+
+@kernel
+def cross_entropy_of_distributions_saving(
+    logits: Array, target: Array, class_weight: Array | None, *, reduction: str, label_smoothing: float
+) -> tuple[Array, Array]:
+    """The result of `cross_entropy_of_distributions`, and log softmax(logits) for its gradient."""
+    target = fit_distributions(logits, target, class_weight)
+    xp, axis = namespace(logits), class_axis(logits)
+    log_probabilities = log_softmax.agnostic(logits, axis=axis)
+    weighted = _weighted_distributions(target, class_weight, label_smoothing)
+    # A class that is impossible costs nothing where it is not asked for.
+    losses = -xp.sum(xp.where(weighted == 0, 0, weighted * log_probabilities), axis=axis)
+    return reduce_losses(losses, reduction), log_probabilities
+
+
+@kernel
+def cross_entropy_of_distributions_backward(
+    g: Array,
+    log_probabilities: Array,
+    logits: Array,
+    target: Array,
+    class_weight: Array | None,
+    *,
+    needs: Needs,
+    reduction: str,
+    label_smoothing: float,
+) -> tuple[Array | None, Array | None, None]:
+    """Gradient: dz = g (p Σ_c t_c w_c - t w), dy = -g (1 - ε) w log p; both over n for the mean."""
+    xp, axis = namespace(g, log_probabilities), class_axis(log_probabilities)
+    share = _share_of_samples(g, log_probabilities, axis, reduction)
+    dlogits = dtarget = None
+    if needs[0]:
+        weighted = _weighted_distributions(in_dtype_of(logits, target), class_weight, label_smoothing)
+        total = xp.sum(weighted, axis=axis, keepdims=True)
+        dlogits = share * (xp.exp(log_probabilities) * total - weighted)
+    if needs[1]:
+        weights = class_weights(log_probabilities, class_weight)
+        dtarget = share * ((label_smoothing - 1) * weights * log_probabilities)
+    return dlogits, dtarget, None
+
+
+@kernel
 def nll_loss(
     log_probabilities: Array,
     labels: Array,
@@ -192,12 +273,8 @@ def categorical_cross_entropy_backward(
     g: Array, y: Array, prediction: Array, target: Array, *, needs: Needs, reduction: str
 ) -> Pair:
     """Gradient: dp = -g y / p, p at least 1e-12; dy = -g log p; both over n for the mean."""
-    xp, axis = namespace(prediction), class_axis(prediction)
-    if reduction == "mean":
-        classes = prediction.shape[axis]
-        share = g / (math.prod(prediction.shape) // classes if classes else math.nan)
-    else:
-        share = xp.expand_dims(g, axis=axis) if reduction == "none" else g
+    xp = namespace(prediction)
+    share = _share_of_samples(g, prediction, class_axis(prediction), reduction)
     dprediction = -share * (in_dtype_of(prediction, target) / xp.maximum(prediction, 1e-12)) if needs[0] else None
     dtarget = -share * log_of(prediction) if needs[1] else None
     return dprediction, dtarget
@@ -205,7 +282,40 @@ def categorical_cross_entropy_backward(
 
 cross_entropy.gradient(saving=cross_entropy_saving, backward=cross_entropy_backward)
 nll_loss.gradient(backward=nll_loss_backward)
+cross_entropy_of_distributions.gradient(
+    saving=cross_entropy_of_distributions_saving, backward=cross_entropy_of_distributions_backward
+)
 categorical_cross_entropy.gradient(backward=categorical_cross_entropy_backward)
+
+
+def fit_distributions(logits: Array, target: Array, class_weight: Array | None) -> Array:
+    """The target in the dtype of the logits, once shapes and probabilities are known to be right."""
+    name = "cross_entropy"
+    target = fit_target(logits, target, name)
+    classes = logits.shape[class_axis(logits)] if logits.ndim else 0
+    if not logits.ndim or (class_weight is not None and tuple(class_weight.shape) != (classes,)):
+        weights = None if class_weight is None else tuple(class_weight.shape)
+        raise ShapeError(
+            f"{name}: logits have shape {tuple(logits.shape)} and class_weight {weights}; expected (n, n_classes) or "
+            "(n, n_classes, d1, ...), and one weight a class"
+        )
+    refuse_values_outside_unit_interval(target, name, "target")
+    return target
+
+
+def _weighted_distributions(target: Array, class_weight: Array | None, label_smoothing: float) -> Array:
+    """Smoothed targets times class weights, t w."""
+    if label_smoothing:
+        target = (1 - label_smoothing) * target + label_smoothing / target.shape[class_axis(target)]
+    return target if class_weight is None else target * class_weights(target, class_weight)
+
+
+def _share_of_samples(g: Array, like: Array, axis: int, reduction: str) -> Array:
+    """What one sample has of the gradient, to meet an array with the class axis."""
+    if reduction == "mean":
+        classes = like.shape[axis]
+        return g / (math.prod(like.shape) // classes if classes and math.prod(like.shape) else math.nan)
+    return namespace(g).expand_dims(g, axis=axis) if reduction == "none" else g
 
 
 def _expected_surprise(

@@ -55,11 +55,13 @@ def weighted_targets(probabilities: Array, labels: Array, class_weight: Array | 
     return one_hot if class_weight is None else one_hot * class_weights(probabilities, class_weight)
 
 
-def label_weights(like: Array, labels: Array, class_weight: Array | None, ignore_index: int) -> tuple[Array, Array]:
+def label_weights(
+    like: Array, labels: Array, class_weight: Array | None, ignore_index: int | None
+) -> tuple[Array, Array]:
     """Which labels count, and the weight of each: NaN where out of range, 0 where ignored."""
     xp, axis = namespace(like, labels), class_axis(like)
     labels = xp.astype(labels, xp.int64)
-    counts = labels != ignore_index
+    counts = labels == labels if ignore_index is None else labels != ignore_index
     inside = (labels >= 0) & (labels < like.shape[axis])
     one_hot = xp.astype(is_label(like, labels), like.dtype)
     weights = xp.sum(one_hot * class_weights(like, class_weight), axis=axis)
@@ -86,7 +88,9 @@ def in_dtype_of(prediction: Array, target: Array) -> Array:
     return namespace(prediction, target).astype(target, prediction.dtype)
 
 
-def refuse_unfit_labels(logits: Array, labels: Array, class_weight: Array | None, ignore_index: int, name: str) -> None:
+def refuse_unfit_labels(
+    logits: Array, labels: Array, class_weight: Array | None, ignore_index: int | None, name: str
+) -> None:
     """Raise unless labels are integers of a fitting shape and, on the host, in range; and class weights fit."""
     shape = tuple(logits.shape)
     if not shape or shape[: class_axis(logits)] + shape[class_axis(logits) + 1 :] != tuple(labels.shape):
@@ -105,12 +109,15 @@ def refuse_unfit_labels(logits: Array, labels: Array, class_weight: Array | None
         _refuse_labels_out_of_range(labels, classes, ignore_index, name)
 
 
-def _refuse_labels_out_of_range(labels: Array, classes: int, ignore_index: int, name: str) -> None:
-    outside = ((labels < 0) | (labels >= classes)) & (labels != ignore_index)
+def _refuse_labels_out_of_range(labels: Array, classes: int, ignore_index: int | None, name: str) -> None:
+    outside = (labels < 0) | (labels >= classes)
+    if ignore_index is not None:
+        outside = outside & (labels != ignore_index)
     if outside.any():
+        ignored = "" if ignore_index is None else f", or ignore_index = {ignore_index}"
         raise RangeError(
             f"{name}: labels contain {labels[outside].flat[0]}; expected 0 to {classes - 1} for {classes} classes"
-            f"{f', or ignore_index = {ignore_index}'}"
+            f"{ignored}"
         )
 
 
