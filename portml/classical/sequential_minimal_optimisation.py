@@ -6,9 +6,9 @@ target ±1, classification and regression are one problem:
 .. math:: \max_\beta\; \sum_t p_t \beta_t - \tfrac12 \beta^T K \beta, \qquad \sum_t \beta_t = 0,\;
           l_t \le \beta_t \le u_t
 
-Its gradient is :math:`g = p - K\beta`.  It is solved where no variable that may rise has a larger gradient than one that
-may fall; that they agree up to the tolerance is the criterion of LIBSVM.  [Keerthi et al. 2001; Chang & Lin 2011, sec.
-4.1; the signed form is Bottou & Lin 2007, sec. 4]
+Its gradient is :math:`g = p - K\beta`.  It is solved where no variable that may rise has a larger gradient than one
+that may fall; that they agree up to the tolerance is the criterion of LIBSVM.  [Keerthi et al. 2001; Chang & Lin 2011,
+sec. 4.1; the signed form is Bottou & Lin 2007, sec. 4]
 
 Rounds of two kinds alternate.  Inside, many steps of `sequential_minimal_optimisation` run in float32 on gradients from
 which the common part was taken, so that small differences keep their digits.  Between, the variables and the gradient

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,21 +21,52 @@ Floats = NDArray[Any]
 def _(x: Floats, z: Floats, *, gamma: float, out: Floats | None = None) -> Any:
     if x.dtype != z.dtype or x.dtype.kind != "f" or x.size == 0 or z.size == 0:
         return given(twins.radial_basis.agnostic(x, z, gamma=gamma), out)
+    result = out if out is not None and out.flags.c_contiguous else np.empty((len(x), len(z)), x.dtype)
+    for rows, samples in _prepared(x, z, gamma):
+        _exponentials(samples, rows, result[rows])
+    return result if out is None or result is out else given(result, out)
+
+
+@twins.radial_basis_sum.on("numpy")
+def _(x: Floats, z: Floats, coefficients: Floats, *, gamma: float, out: Floats | None = None) -> Any:
+    if len({each.dtype for each in (x, z, coefficients)}) > 1 or x.dtype.kind != "f" or x.size == 0 or z.size == 0:
+        return given(twins.radial_basis_sum.agnostic(x, z, coefficients, gamma=gamma), out)
+    result = np.empty((len(x), coefficients.shape[1]), x.dtype)
+    block = None
+    for rows, samples in _prepared(x, z, gamma):
+        if block is None or len(block) != rows.stop - rows.start:
+            block = np.empty((rows.stop - rows.start, len(z)), x.dtype)
+        _exponentials(samples, rows, block)
+        np.matmul(block, coefficients, out=result[rows])
+    return given(result, out)
+
+
+class _Samples(NamedTuple):
+    """Centred samples: those of x, those of z scaled and turned, and the scaled squares of both."""
+
+    x: Floats
+    z: Floats
+    squares_x: Floats
+    squares_z: Floats
+
+
+def _prepared(x: Floats, z: Floats, gamma: float) -> Iterator[tuple[slice, _Samples]]:
+    """Blocks of rows of x.  Scaled beforehand, -gamma ||x - z||² is the product less half of either square."""
     centre = z.mean(axis=0)
     x, z = x - centre, z - centre
-    # Scaled beforehand, so that -gamma ||x - z||² is the product less half of either square.
-    z_scaled = z.T * z.dtype.type(2 * gamma)
     squares_x, squares_z = gamma * np.vecdot(x, x)[:, np.newaxis], gamma * np.vecdot(z, z)
-    result = out if out is not None and out.flags.c_contiguous else np.empty((len(x), len(z)), x.dtype)
+    samples = _Samples(x, z.T * z.dtype.type(2 * gamma), squares_x, squares_z)
     height = max(BLOCK // len(z), 1)
     for start in range(0, len(x), height):
-        rows = result[start : start + height]
-        np.matmul(x[start : start + height], z_scaled, out=rows)
-        np.subtract(rows, squares_x[start : start + height], out=rows)
-        np.subtract(rows, squares_z, out=rows)
-        np.minimum(rows, 0, out=rows)
-        np.exp(rows, out=rows)
-    return result if out is None or result is out else given(result, out)
+        yield slice(start, min(start + height, len(x))), samples
+
+
+def _exponentials(samples: _Samples, rows: slice, block: Floats) -> None:
+    np.matmul(samples.x[rows], samples.z, out=block)
+    np.subtract(block, samples.squares_x[rows], out=block)
+    np.subtract(block, samples.squares_z, out=block)
+    np.minimum(block, 0, out=block)
+    np.exp(block, out=block)
 
 
 @twins.kernel_weighted_sum.on("numpy")

@@ -1,4 +1,4 @@
-"""Support vector machines: the kernel of Gaussians, steps of sequential minimal optimisation, dual coordinate descent."""
+"""Support vector machines: Gaussian kernels, steps of sequential minimal optimisation, dual coordinate descent."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ __all__ = [
     "dual_coordinate_descent",
     "kernel_weighted_sum",
     "radial_basis",
+    "radial_basis_sum",
     "refuse_unfit_dual",
     "sequential_minimal_optimisation",
 ]
@@ -47,6 +48,24 @@ def radial_basis(x: Array, z: Array, *, gamma: float) -> Array:
     squares = xp.sum(x * x, axis=1, keepdims=True) + xp.matrix_transpose(xp.sum(z * z, axis=1, keepdims=True))
     distances = squares - 2.0 * xp.matmul(x, xp.matrix_transpose(z))
     return xp.exp(-gamma * xp.where(distances < 0.0, 0.0, distances))
+
+
+@kernel
+def radial_basis_sum(x: Array, z: Array, coefficients: Array, *, gamma: float) -> Array:
+    """y[i, :] = Σ_j exp(-gamma ||x_i - z_j||²) coefficients[j, :]: what a machine on such kernels decides by.
+
+    Parameters
+    ----------
+    x : array (n, n_features)
+    z : array (m, n_features)
+    coefficients : array (m, n_outputs)
+    gamma : float
+
+    Returns
+    -------
+    array (n, n_outputs)
+    """
+    return namespace(x, z, coefficients).matmul(radial_basis(x, z, gamma=gamma), coefficients)
 
 
 @kernel(differentiable=False)
@@ -197,7 +216,7 @@ def refuse_unfit_dual(matrix: Array, *vectors: Array) -> None:
     fits = len(shapes) == 1 and all(len(shape) == 1 and shape[0] % max(n, 1) == 0 for shape in shapes)
     if tuple(matrix.shape) != (n, n) or not fits:
         raise ShapeError(
-            f"sequential_minimal_optimisation: matrix has shape {tuple(matrix.shape)} and the vectors {sorted(shapes)}; "
+            f"sequential_minimal_optimisation: matrix has shape {tuple(matrix.shape)}, the vectors {sorted(shapes)}; "
             "expected (n, n), and vectors of one length that is a multiple of n"
         )
 

@@ -18,6 +18,14 @@ def radial_basis_cases(draw: Draw) -> Iterator[Case]:
     yield case(draw.normal(6, 5).T, draw.normal(4, 12)[:, ::2], gamma=1.0)
 
 
+@cases(support_vectors.radial_basis_sum, tolerance="gradient")
+def radial_basis_sum_cases(draw: Draw) -> Iterator[Case]:
+    yield case(draw.normal(7, 5), draw.normal(33, 5), draw.normal(33, 1), gamma=0.3)
+    yield case(draw.normal(300, 2), draw.normal(301, 2), draw.normal(301, 3), gamma=1.5)
+    yield case(draw.normal(0, 3), draw.normal(7, 3), draw.normal(7, 1), gamma=1.0)
+    yield case(draw.normal(4, 3), draw.normal(0, 3), draw.normal(0, 2), gamma=1.0)
+
+
 @cases(support_vectors.sequential_minimal_optimisation, tolerance="steps", nan=False)
 def sequential_minimal_optimisation_cases(draw: Draw) -> Iterator[Case]:
     for n, copies, steps in ((7, 1, 0), (7, 1, 200), (33, 1, 12), (257, 1, 9), (300, 2, 8), (20, 2, 12)):
