@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from portml.backends import Array, namespace, to_numpy
@@ -467,16 +467,13 @@ def _largest(x: Array) -> Array:
 def _numbers(*values: Any) -> tuple[float, ...]:
     """Read arrays () and numbers to the host, all in one transfer."""
     arrays = [value for value in values if hasattr(value, "dtype")]
-    if not arrays:
-        return tuple(map(float, values))
-    read = iter(_read(arrays))
+    if len(arrays) > 1:
+        xp = namespace(*arrays)
+        arrays = to_numpy(xp.stack([xp.astype(array, xp.float64, copy=False) for array in map(xp.asarray, arrays)]))
+    elif arrays:
+        arrays = [to_numpy(arrays[0])]
+    read = iter(map(float, arrays))
     return tuple(next(read) if hasattr(value, "dtype") else float(value) for value in values)
-
-
-def _read(arrays: Sequence[Array]) -> Iterable[float]:
-    if len(arrays) == 1:
-        return [float(to_numpy(arrays[0]))]
-    return map(float, to_numpy(namespace(*arrays).stack(arrays)))
 
 
 def _epsilon(x: Array) -> float:

@@ -61,7 +61,7 @@ def _(
     sweeps: int,
 ) -> tuple[Floats, Floats, Floats]:
     r = residual.copy()
-    rows, moved = list(columns), np.empty_like(r)
+    rows, moved = list(np.ascontiguousarray(columns)), np.empty_like(r)
     squares, w = np.vecdot(columns, columns).tolist(), weights.tolist()
     count = 0
     while count < sweeps:
