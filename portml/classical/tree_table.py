@@ -1,0 +1,132 @@
+"""A table as trees see it: codes of its columns, and the thresholds that splits between codes stand for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from portml.backends import Array, device_of, namespace, to_numpy
+from portml.backends.kernels.binning import NEGLIGIBLE, bin_columns, rank_columns
+
+__all__ = ["MOST_BINS", "TreeTable", "column_edges", "make_table"]
+
+MOST_BINS = 255
+"""As many bins leave one code of a byte for missing values."""
+ROWS_FOR_EDGES = 20_000
+"""Quantiles are taken of so many rows at most, evenly spaced."""
+
+
+@dataclass(frozen=True, eq=False)
+class TreeTable:
+    """Codes of a table's columns.
+
+    Attributes
+    ----------
+    codes : integer array (n_features, n_samples)
+    orders : array (n_features, n_samples) of int32, or None
+        The samples by code; None for bins.
+    values : array (n_features, n_codes)
+        The value of each rank, or the upper edge of each bin.
+    n_codes : int
+        With `missing` the last code means that the value is missing.
+    missing : bool
+    """
+
+    codes: Array
+    orders: Array
+    values: Array
+    n_codes: int
+    missing: bool
+
+    def thresholds(self, feature: Array, code: Array, following: Array) -> Array:
+        """Between which values splits divide: halfway in a table of ranks, at the edge in one of bins; of float64.
+
+        A split between values and missing values is infinite.
+        """
+        xp = namespace(self.values)
+        n_values = self.values.shape[1]
+        values = xp.concat([self.values, xp.full_like(self.values[:, :1], xp.inf)], axis=1)
+        flat = xp.astype(xp.reshape(values, (-1,)), xp.float64)
+        row = feature * (n_values + 1)
+        lower = xp.take(flat, row + code)
+        upper = xp.take(flat, row + following)
+        is_missing = following == self.n_codes - 1 if self.missing else xp.zeros_like(following, dtype=xp.bool)
+        middle = lower / 2.0 + upper / 2.0 if self.orders is not None else lower
+        return xp.where(is_missing, xp.inf, middle)
+
+
+def make_table(X: Array, max_bins: int | None) -> TreeTable:
+    """Number the values of each column.
+
+    Parameters
+    ----------
+    X : array (n_samples, n_features)
+        NaN: missing.  Compared in float32, as scikit-learn does.
+    max_bins : int, optional
+        Into how many bins of about as many samples each column is divided; None: every value for itself.
+
+    Returns
+    -------
+    TreeTable
+    """
+    xp = namespace(X)
+    X = xp.astype(X, xp.float32, copy=False)
+    missing = bool(to_numpy(xp.any(xp.isnan(X))))
+    if max_bins is None:
+        codes, orders, values = rank_columns(X)
+        return TreeTable(codes, orders, values, X.shape[0] + missing, missing)
+    edges = column_edges(X, max_bins, ROWS_FOR_EDGES)
+    codes = bin_columns(X, edges, missing_code=max_bins)
+    return TreeTable(codes, None, edges, max_bins + missing, missing)
+
+
+def column_edges(X: Array, max_bins: int, n_rows: int) -> Array:
+    """Where the bins of each column end, (n_features, max_bins - 1).
+
+    A column with at most `max_bins` different values gets a bin for each, divided halfway; another gets bins with about
+    as many samples each, divided at quantiles.
+
+    Parameters
+    ----------
+    X : array (n_samples, n_features)
+        NaN: missing.
+    max_bins : int
+    n_rows : int
+        Of a longer table so many rows are looked at, evenly spaced.
+    """
+    xp = namespace(X)
+    if X.shape[0] > n_rows:
+        row = xp.arange(n_rows, dtype=xp.int64, device=device_of(X)) * X.shape[0] // n_rows
+        X = xp.take(X, row, axis=0)
+    columns = xp.permute_dims(X, (1, 0))
+    is_missing = xp.isnan(columns)
+    columns = xp.sort(xp.where(is_missing, xp.inf, columns), axis=1)
+    n_known = xp.sum(xp.astype(xp.logical_not(is_missing), xp.int64), axis=1, keepdims=True)
+    number = xp.arange(1, max_bins, dtype=xp.int64, device=device_of(X))[None, :]
+    quantiles = _quantiles(columns, n_known, number, max_bins)
+
+    is_new = columns[:, 1:] - columns[:, :-1] > NEGLIGIBLE
+    ranks = xp.cumulative_sum(xp.astype(is_new, xp.int64), axis=1, include_initial=True)
+    n_distinct = xp.max(ranks, axis=1, keepdims=True) + xp.where(xp.any(is_missing, axis=1, keepdims=True), 0, 1)
+    rows: list[Any] = [xp.searchsorted(ranks[j, :], number[0, :]) for j in range(ranks.shape[0])]
+    first = xp.stack(rows)
+    last = columns.shape[1] - 1
+    upper = xp.take_along_axis(columns, xp.clip(first, 0, last), axis=1)
+    lower = xp.take_along_axis(columns, xp.clip(first - 1, 0, last), axis=1)
+    halfway = xp.where(number < n_distinct, lower / 2.0 + upper / 2.0, xp.inf)
+    return xp.where(n_distinct <= max_bins, halfway, quantiles)
+
+
+def _quantiles(columns: Array, n_known: Array, number: Array, max_bins: int) -> Array:
+    """Quantiles number / max_bins of the first n_known values of each sorted row.
+
+    The inverse of the empirical distribution function, and the mean of two values where it steps there.
+    [Hyndman & Fan 1996, "Sample quantiles in statistical packages", definition 2]
+    """
+    xp = namespace(columns)
+    rank = number * n_known
+    upper = rank // max_bins
+    lower = xp.where(rank % max_bins == 0, upper - 1, upper)
+    last = columns.shape[1] - 1
+    lower, upper = (xp.take_along_axis(columns, xp.clip(place, 0, last), axis=1) for place in (lower, upper))
+    return lower / 2.0 + upper / 2.0
