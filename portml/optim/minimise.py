@@ -467,12 +467,11 @@ def _largest(x: Array) -> Array:
 def _numbers(*values: Any) -> tuple[float, ...]:
     """Read arrays () and numbers to the host, all in one transfer."""
     arrays = [value for value in values if hasattr(value, "dtype")]
-    if len(arrays) > 1:
-        xp = namespace(*arrays)
-        arrays = to_numpy(xp.stack([xp.astype(array, xp.float64, copy=False) for array in map(xp.asarray, arrays)]))
-    elif arrays:
-        arrays = [to_numpy(arrays[0])]
-    read = iter(map(float, arrays))
+    if not arrays:
+        return tuple(map(float, values))
+    xp = namespace(*arrays)
+    stacked = xp.stack([xp.astype(xp.asarray(array), xp.float64, copy=False) for array in arrays])
+    read = iter(to_numpy(stacked).tolist())
     return tuple(next(read) if hasattr(value, "dtype") else float(value) for value in values)
 
 
