@@ -12,7 +12,7 @@ from portml.backends.kernels.padding import PADDING_MODES, pad_with_itself
 from portml.backends.kernels.windows import Pairs
 from portml.errors import ArgumentError, ShapeError
 from portml.nn.initialisation import generator_for, uniform_fan_in
-from portml.nn.spatial import Size, SpatialModule
+from portml.nn.spatial import AXES, Size, SpatialModule
 from portml.random import Generator
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
@@ -55,10 +55,8 @@ class _Filters(SpatialModule):
 
     def _refuse_other_channels(self, x: Array) -> None:
         if x.shape[1] != self.in_channels:
-            raise ShapeError(
-                f"{type(self).__name__}: expected an input of {self.in_channels} channels, (N, {self.in_channels}, "
-                f"...), got {tuple(x.shape)}"
-            )
+            expected = f"(N, {self.in_channels}, {AXES[self._spatial]})"
+            raise ShapeError(f"{type(self).__name__}: expected an input of shape {expected}, got {tuple(x.shape)}")
 
     def _described(self, *extra: tuple[str, object]) -> str:
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"

@@ -65,13 +65,13 @@ class _Pad(Module):
             raise ShapeError(
                 f"{type(self).__name__}: padding={self.padding} leaves nothing of an input of {tuple(x.shape)}"
             )
-        x = self._framed(x, tuple((max(before, 0), max(after, 0)) for before, after in widths))
-        if min(self.padding) >= 0:
-            return x
-        cut = tuple(
-            Span(max(-before, 0), n - max(-after, 0), 1) for n, (before, after) in zip(x.shape, widths, strict=True)
-        )
-        return basic_getitem(x, key=cut)
+        more = tuple((max(before, 0), max(after, 0)) for before, after in widths)
+        less = tuple((max(-before, 0), max(-after, 0)) for before, after in widths)
+        return self._padded(x, more, less)
+
+    def _padded(self, x: Array, more: Pairs, less: Pairs) -> Array:
+        """`x` with so much more and so much less before and after each axis."""
+        return _cut(self._framed(x, more), less)
 
     def _takes(self, ndim: int) -> bool:
         return ndim - self._spatial in (1, 2)
@@ -82,6 +82,14 @@ class _Pad(Module):
     def extra_repr(self) -> str:
         """The widths."""
         return f"padding={self.padding}"
+
+
+def _cut(x: Array, widths: Pairs) -> Array:
+    """`x` without so many elements before and after along each axis."""
+    if not any(width for pair in widths for width in pair):
+        return x
+    sizes = zip(x.shape, widths, strict=True)
+    return basic_getitem(x, key=tuple(Span(before, n - after, 1) for n, (before, after) in sizes))
 
 
 class _ConstantPad(_Pad):
@@ -185,19 +193,28 @@ class ReplicationPad3d(_Pad):
     _spatial, _mode = 3, "replicate"
 
 
-class CircularPad1d(_Pad):
+class _CircularPad(_Pad):
+    """A frame of what is left after cutting, as it begins anew; see `CircularPad1d`."""
+
+    _mode = "circular"
+
+    def _padded(self, x: Array, more: Pairs, less: Pairs) -> Array:
+        return self._framed(_cut(x, less), more)
+
+
+class CircularPad1d(_CircularPad):
     """A signal (N, C, L) or (C, L) that begins anew behind its end: c d [a b c d] a b."""
 
-    _spatial, _mode = 1, "circular"
+    _spatial = 1
 
 
-class CircularPad2d(_Pad):
+class CircularPad2d(_CircularPad):
     """An image (N, C, H, W) or (C, H, W) that begins anew behind its edges; see `CircularPad1d`."""
 
-    _spatial, _mode = 2, "circular"
+    _spatial = 2
 
 
-class CircularPad3d(_Pad):
+class CircularPad3d(_CircularPad):
     """A volume (N, C, D, H, W) or (C, D, H, W) that begins anew behind its faces; see `CircularPad1d`."""
 
-    _spatial, _mode = 3, "circular"
+    _spatial = 3

@@ -10,12 +10,13 @@ from portml.backends import Array, operations
 from portml.errors import ArgumentError, ShapeError
 from portml.nn.module import Module
 
-__all__ = ["Size", "SpatialModule", "per_axis"]
+__all__ = ["AXES", "Size", "SpatialModule", "per_axis"]
 
 Size: TypeAlias = int | tuple[int, ...]
 """One number for all spatial axes, or one for each."""
 
-_AXES = {1: "L", 2: "H, W", 3: "D, H, W"}
+AXES = {1: "L", 2: "H, W", 3: "D, H, W"}
+"""The names of spatial axes, by their number."""
 
 
 class SpatialModule(Module):
@@ -30,7 +31,7 @@ class SpatialModule(Module):
         """What `function` makes of arrays of one number of axes, to which a batch of one is added if they have none."""
         missing = self._spatial + 2 - arrays[0].ndim
         if missing not in (0, 1) or any(array.ndim != arrays[0].ndim for array in arrays):
-            axes = _AXES[self._spatial]
+            axes = AXES[self._spatial]
             raise ShapeError(
                 f"{type(self).__name__}: expected an input of shape (N, C, {axes}) or (C, {axes}), got "
                 + " and ".join(str(tuple(array.shape)) for array in arrays)
