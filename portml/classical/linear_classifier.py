@@ -85,7 +85,9 @@ def weights_by_class(estimator: Any, data: TrainingData) -> Array:
     weight = xp.ones_like(data.X[:, 0]) if data.sample_weight is None else data.sample_weight
     if given == "balanced":
         member = xp.astype(data.y[None, :] == xp.arange(n_classes, device=data.X.device)[:, None], data.X.dtype)
-        of_class = xp.sum(weight) / (n_classes * (member @ weight))
+        counts = member @ weight
+        # A class whose samples all have weight 0 has none to share out.
+        of_class = xp.sum(weight) / (n_classes * xp.where(counts > 0, counts, xp.ones_like(counts)))
     else:
         of_class = data.backend.asarray(_from_dict(given, data), data.X.dtype)
     return weight * xp.take(of_class, data.y, axis=0)

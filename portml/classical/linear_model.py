@@ -78,6 +78,11 @@ class LinearRegressor(Regressor):
             return predicted
         return predicted + xp.astype(xp.asarray(self.intercept_), X.dtype, copy=False)
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
     def _descend(self, data: TrainingData, l1: float, l2: float, max_iter: int) -> None:
         """Fit by gradient descent on the mean squared error + l1 ‖w‖₁ + l2 ‖w‖², and keep the losses."""
         check_descent(self)

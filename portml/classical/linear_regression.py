@@ -46,6 +46,8 @@ class LinearRegression(LinearRegressor):
         Of the centred X; not of "gd", nor with `positive`.
     singular_ : array (min(n_samples, n_features),)
         Singular values of the centred X, where the solver was "svd" in the end.
+    n_iter_ : int
+        Steps of "gd", otherwise 1.
     loss_history_ : array (max_iter,)
         Of "gd": the loss before each step.
 
@@ -94,7 +96,7 @@ class LinearRegression(LinearRegressor):
         if self.solver == "gd":
             self._descend(data, 0.0, 0.0, self.max_iter)
             return self
-        problem = centred(data, self.fit_intercept)
+        self.n_iter_, problem = 1, centred(data, self.fit_intercept)
         if self.positive:
             weights = _non_negative(problem.X, problem.y)
         else:

@@ -50,8 +50,8 @@ class Ridge(LinearRegressor):
         0.0 without an intercept.
     solver_ : str
         The solver used.
-    n_iter_ : int or None
-        Of "gd".
+    n_iter_ : int
+        Steps of "gd", otherwise 1.
     loss_history_ : array (max_iter,)
         Of "gd": the loss before each step.
     """
@@ -89,7 +89,7 @@ class Ridge(LinearRegressor):
         check_parameter(self, "solver", self.solver in SOLVERS, f"a str among {set(SOLVERS)}")
         data = read_training_data(self, X, y, sample_weight, multi_output=True)
         alphas = self._alphas(1 if data.y.ndim == 1 else data.y.shape[1])
-        self.solver_, self.n_iter_ = ("cholesky" if self.solver == "auto" else self.solver), None
+        self.solver_, self.n_iter_ = ("cholesky" if self.solver == "auto" else self.solver), 1
         if self.solver == "gd":
             if len(set(alphas)) > 1:
                 raise ArgumentError("alpha: gradient descent takes one for all outputs; fit them one by one")

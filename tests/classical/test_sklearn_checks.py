@@ -25,6 +25,7 @@ WEIGHTS_AND_VARIANCE = (
 )
 FOLDS_OF_SAMPLES = "repeated samples fall into other folds of the cross-validation than one with a weight"
 ORDER_OF_SAMPLES = "the dual takes samples in a random order, of which there is another one when some are repeated"
+MISJUDGED_AGAIN = "a sample of weight 2 moves the weights once, two samples each time that they are misjudged"
 
 CHECKED: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ("StandardScaler", {}, {}),
@@ -54,6 +55,18 @@ CHECKED: list[tuple[str, dict[str, Any], dict[str, str]]] = [
         {"loss": "hinge", "random_state": 0},
         {"check_sample_weight_equivalence_on_dense_data": ORDER_OF_SAMPLES},
     ),
+    ("LinearRegression", {}, {}),
+    ("LinearRegression", {"positive": True}, {}),
+    ("LinearRegression", {"solver": "qr"}, {}),
+    ("Ridge", {}, {}),
+    ("Ridge", {"solver": "svd"}, {}),
+    ("Lasso", {}, {}),
+    ("Lasso", {"precompute": False, "positive": True}, {}),
+    ("ElasticNet", {}, {}),
+    ("ElasticNet", {"solver": "fista"}, {}),
+    ("LogisticRegression", {}, {}),
+    ("LogisticRegression", {"solver": "newton-cholesky", "class_weight": "balanced"}, {}),
+    ("Perceptron", {}, {"check_sample_weight_equivalence_on_dense_data": MISJUDGED_AGAIN}),
 ]
 
 FURTHER_CHECKS = (
