@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from portml.backends.cuda.activation import LOGISTIC
@@ -10,18 +11,20 @@ from portml.backends.cuda.glue import outputs, override
 from portml.backends.cuda.launch import contiguous, deliver, destination, launch
 from portml.backends.cuda.reduction import CHUNK, total
 from portml.backends.cuda.source import CudaKernel
+from portml.backends.kernel import KernelFunction
 from portml.backends.kernels import loss as twins
 from portml.backends.kernels.reduction import refuse_unfit_targets, refuse_unknown_reduction
 from portml.backends.namespaces import Array, device_of, namespace
+from portml.backends.overriding import under_signature_of
 
-__all__ = ["LOGARITHMS", "PairwiseLoss", "pairwise_loss", "share_of_one", "wanted"]
+__all__ = ["LOGARITHMS", "PairwiseLoss", "nothing", "pairwise_loss", "register", "share_of_one", "wanted"]
 
 Needs = tuple[bool, ...]
 Pair = tuple[Array | None, Array | None]
 
 
 class PairwiseLoss(NamedTuple):
-    """The kernels of a loss that is a function of a prediction, a target and one number."""
+    """The kernels of a loss that is a function of a prediction, a target and two numbers."""
 
     each: CudaKernel
     sums: CudaKernel
@@ -35,28 +38,28 @@ def pairwise_loss(name: str, value: str, slopes: str, preamble: str = "") -> Pai
     ----------
     name : str
     value : str
-        Body of ``T value(T p, T t, T extra)``.
+        Body of ``T value(T p, T t, T extra, T other)``.
     slopes : str
-        Body of ``void slopes(T p, T t, T extra, T share, T& dp, T& dt)``: the gradients, times `share`.
+        Body of ``void slopes(T p, T t, T extra, T other, T share, T& dp, T& dt)``: the gradients, times `share`.
     preamble : str
     """
-    value = f"{preamble}\n__device__ T value(T p, T t, T extra) {{ {value} }}"
-    slopes = f"{preamble}\n__device__ void slopes(T p, T t, T extra, T share, T& dp, T& dt) {{ {slopes} }}"
+    value = f"{preamble}\n__device__ T value(T p, T t, T extra, T other) {{ {value} }}"
+    slopes = f"{preamble}\n__device__ void slopes(T p, T t, T extra, T other, T share, T& dp, T& dt) {{ {slopes} }}"
     return PairwiseLoss(
         CudaKernel(
             name,
-            "const T* prediction, const T* target, T extra, T* y",
-            "y[i] = value(prediction[i], target[i], extra);",
+            "const T* prediction, const T* target, T extra, T other, T* y",
+            "y[i] = value(prediction[i], target[i], extra, other);",
             value,
         ),
         CudaKernel(
             f"{name}_sums",
-            "const T* prediction, const T* target, T extra, int64 n, T scale, T* y",
+            "const T* prediction, const T* target, T extra, T other, int64 n, T scale, T* y",
             f"""
             __shared__ T scratch[THREADS];
             const int64 first = row * {CHUNK}, last = first + {CHUNK} < n ? first + {CHUNK} : n;
             T sum = T(0);
-            for (int64 k = first + threadIdx.x; k < last; k += THREADS) sum += value(prediction[k], target[k], extra);
+            for (int64 k = first + threadIdx.x; k < last; k += THREADS) sum += value(prediction[k], target[k], extra, other);
             sum = block_sum(sum, scratch);
             if (threadIdx.x == 0) y[row] = sum * scale;
             """,
@@ -65,10 +68,10 @@ def pairwise_loss(name: str, value: str, slopes: str, preamble: str = "") -> Pai
         ),
         CudaKernel(
             f"{name}_backward",
-            "const T* g, int64 g_stride, T scale, const T* prediction, const T* target, T extra, T* dp, T* dt",
+            "const T* g, int64 g_stride, T scale, const T* prediction, const T* target, T extra, T other, T* dp, T* dt",
             """
             T to_prediction, to_target;
-            slopes(prediction[i], target[i], extra, g[i * g_stride] * scale, to_prediction, to_target);
+            slopes(prediction[i], target[i], extra, other, g[i * g_stride] * scale, to_prediction, to_target);
             if (dp) dp[i] = to_prediction;
             if (dt) dt[i] = to_target;
             """,
@@ -120,109 +123,81 @@ HINGE_LOSS = pairwise_loss(
 )
 
 
-@override(twins.mse_loss)
-def _mse_loss(prediction: Array, target: Array, *, reduction: str = "mean", out: Any = None) -> Array:
-    return _pairwise(MSE_LOSS, prediction, target, reduction, out)
+def register(
+    twin: KernelFunction, kernels: PairwiseLoss, numbers: Callable[[dict[str, Any]], tuple[float, ...]]
+) -> None:
+    """Register the kernels for a twin of a prediction and a target.
+
+    Parameters
+    ----------
+    twin : kernel function
+    kernels : PairwiseLoss
+    numbers : callable
+        What `extra` and `other` are, from the statics beside the reduction; raises what the twin would.
+    """
+    backward_twin = twin.kernel.backward
+    assert backward_twin is not None
+
+    @under_signature_of(twin, __name__)
+    def forward(prediction: Array, target: Array, *, reduction: str, out: Any = None, **statics: Any) -> Array:
+        refuse_unfit_targets(prediction, target, twin.kernel.name)
+        return _pairwise(kernels, prediction, target, reduction, out, *numbers(statics))
+
+    @under_signature_of(backward_twin, __name__)
+    def backward(
+        g: Array,
+        saved: Array,
+        prediction: Array,
+        target: Array,
+        *,
+        needs: Needs,
+        reduction: str,
+        out: Any = None,
+        **statics: Any,
+    ) -> Pair:
+        return _pairwise_backward(kernels, g, prediction, target, needs, reduction, out, *numbers(statics))
+
+    override(twin)(forward)
+    override(backward_twin)(backward)
 
 
-@override(twins.mse_loss_backward)
-def _mse_loss_backward(
-    g: Array, y: Array, prediction: Array, target: Array, *, needs: Needs, reduction: str, out: Any = None
-) -> Pair:
-    return _pairwise_backward(MSE_LOSS, g, prediction, target, needs, reduction, out)
+def nothing(statics: dict[str, Any]) -> tuple[float, ...]:
+    """The numbers of a loss that has none."""
+    return ()
 
 
-@override(twins.l1_loss)
-def _l1_loss(prediction: Array, target: Array, *, reduction: str = "mean", out: Any = None) -> Array:
-    return _pairwise(L1_LOSS, prediction, target, reduction, out)
-
-
-@override(twins.l1_loss_backward)
-def _l1_loss_backward(
-    g: Array, y: Array, prediction: Array, target: Array, *, needs: Needs, reduction: str, out: Any = None
-) -> Pair:
-    return _pairwise_backward(L1_LOSS, g, prediction, target, needs, reduction, out)
-
-
-@override(twins.huber_loss)
-def _huber_loss(
-    prediction: Array, target: Array, *, reduction: str = "mean", delta: float = 1.0, out: Any = None
-) -> Array:
-    return _pairwise(HUBER_LOSS, prediction, target, reduction, out, delta)
-
-
-@override(twins.huber_loss_backward)
-def _huber_loss_backward(
-    g: Array,
-    y: Array,
-    prediction: Array,
-    target: Array,
-    *,
-    needs: Needs,
-    reduction: str,
-    delta: float,
-    out: Any = None,
-) -> Pair:
-    return _pairwise_backward(HUBER_LOSS, g, prediction, target, needs, reduction, out, delta)
-
-
-@override(twins.binary_cross_entropy)
-def _binary_cross_entropy(prediction: Array, target: Array, *, reduction: str = "mean", out: Any = None) -> Array:
-    return _pairwise(BINARY_CROSS_ENTROPY, prediction, target, reduction, out)
-
-
-@override(twins.binary_cross_entropy_backward)
-def _binary_cross_entropy_backward(
-    g: Array, y: Array, prediction: Array, target: Array, *, needs: Needs, reduction: str, out: Any = None
-) -> Pair:
-    return _pairwise_backward(BINARY_CROSS_ENTROPY, g, prediction, target, needs, reduction, out)
-
-
-@override(twins.binary_cross_entropy_with_logits)
-def _binary_cross_entropy_with_logits(
-    prediction: Array, target: Array, *, reduction: str = "mean", out: Any = None
-) -> Array:
-    return _pairwise(BINARY_CROSS_ENTROPY_WITH_LOGITS, prediction, target, reduction, out)
-
-
-@override(twins.binary_cross_entropy_with_logits_backward)
-def _binary_cross_entropy_with_logits_backward(
-    g: Array, y: Array, prediction: Array, target: Array, *, needs: Needs, reduction: str, out: Any = None
-) -> Pair:
-    return _pairwise_backward(BINARY_CROSS_ENTROPY_WITH_LOGITS, g, prediction, target, needs, reduction, out)
-
-
-@override(twins.hinge_loss)
-def _hinge_loss(prediction: Array, target: Array, *, reduction: str = "mean", out: Any = None) -> Array:
-    return _pairwise(HINGE_LOSS, prediction, target, reduction, out)
-
-
-@override(twins.hinge_loss_backward)
-def _hinge_loss_backward(
-    g: Array, y: Array, prediction: Array, target: Array, *, needs: Needs, reduction: str, out: Any = None
-) -> Pair:
-    return _pairwise_backward(HINGE_LOSS, g, prediction, target, needs, reduction, out)
+register(twins.mse_loss, MSE_LOSS, nothing)
+register(twins.l1_loss, L1_LOSS, nothing)
+register(twins.huber_loss, HUBER_LOSS, lambda statics: (statics["delta"],))
+register(twins.binary_cross_entropy, BINARY_CROSS_ENTROPY, nothing)
+register(twins.binary_cross_entropy_with_logits, BINARY_CROSS_ENTROPY_WITH_LOGITS, nothing)
+register(twins.hinge_loss, HINGE_LOSS, nothing)
 
 
 def _pairwise(
-    kernels: PairwiseLoss, prediction: Array, target: Array, reduction: str, out: Any, extra: float = 0.0
+    kernels: PairwiseLoss,
+    prediction: Array,
+    target: Array,
+    reduction: str,
+    out: Any,
+    extra: float = 0.0,
+    other: float = 0.0,
 ) -> Array:
-    refuse_unfit_targets(prediction, target, kernels.each.name)
     refuse_unknown_reduction(reduction)
     prediction, target = contiguous(prediction), contiguous(target, prediction.dtype)
     n, dtype = prediction.size, prediction.dtype
     if reduction == "none":
         losses = destination(out, prediction.shape, dtype, prediction)
-        launch(kernels.each, prediction, target, extra, losses, size=n)
+        launch(kernels.each, prediction, target, extra, other, losses, size=n)
         return deliver(losses, out)
     scale = share_of_one(n, reduction)
     if n <= CHUNK:
         result = destination(out, (), dtype, prediction)
-        launch(kernels.sums, prediction, target, extra, n, scale, result, blocks=1)
+        launch(kernels.sums, prediction, target, extra, other, n, scale, result, blocks=1)
         return deliver(result, out)
     chunks = -(-n // CHUNK)
     sums = namespace(prediction).empty((chunks,), dtype=dtype, device=device_of(prediction))
-    launch(kernels.sums, prediction, target, extra, n, 1.0, sums, blocks=chunks)
+    launch(kernels.sums, prediction, target, extra, other, n, 1.0, sums, blocks=chunks)
     return total(sums, scale, out)
 
 
@@ -235,12 +210,13 @@ def _pairwise_backward(
     reduction: str,
     out: Any,
     extra: float = 0.0,
+    other: float = 0.0,
 ) -> Pair:
     g, prediction, target = contiguous(g), contiguous(prediction), contiguous(target, prediction.dtype)
     to = outputs(out, 2)
     dp, dt = wanted(needs[:2], to, prediction)
     scalars = (int(reduction == "none"), share_of_one(prediction.size, reduction))
-    launch(kernels.backward, g, *scalars, prediction, target, extra, dp, dt, size=prediction.size)
+    launch(kernels.backward, g, *scalars, prediction, target, extra, other, dp, dt, size=prediction.size)
     return deliver(dp, to[0]), deliver(dt, to[1])
 
 

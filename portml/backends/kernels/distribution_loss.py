@@ -62,7 +62,7 @@ def kl_div(prediction: Array, target: Array, *, reduction: str = "mean", log_tar
 def kl_div_backward(
     g: Array, y: Array, prediction: Array, target: Array, *, needs: Needs, reduction: str, log_target: bool
 ) -> Pair:
-    """Gradient: d log p = -g y, dy = g (log y + 1 - log p); with logarithms t of the target dt = g e^t (t + 1 - log p)."""
+    """Gradient: d log p = -g y, dy = g (log y + 1 - log p); for logarithms t of y dt = g e^t (t + 1 - log p)."""
     xp = namespace(prediction)
     target, share = in_dtype_of(prediction, target), share_of_each(g, prediction, reduction)
     probability = xp.exp(target) if log_target else target
@@ -109,10 +109,8 @@ def poisson_nll_loss(
     """
     target = fit_target(prediction, target, "poisson_nll_loss")
     xp = namespace(prediction)
-    if log_input:
-        losses = xp.exp(prediction) - target * prediction
-    else:
-        losses = prediction - target * xp.log(prediction + eps)
+    rate, log_rate = (xp.exp(prediction), prediction) if log_input else (prediction, xp.log(prediction + eps))
+    losses = rate - target * log_rate
     if full:
         counted = xp.where(target > 1, target, 1)
         stirling = counted * xp.log(counted) - counted + 0.5 * xp.log(2 * math.pi * counted)

@@ -195,7 +195,7 @@ def focal_loss(
 
 @kernel
 def dice_loss(prediction: Array, target: Array, *, smooth: float = 1.0, reduction: str = "mean") -> Array:
-    """1 - (2 Σ p y + s) / (Σ p + Σ y + s) of each sample: how little two regions overlap.  [Sudre et al. 2017, sec. 2.1]
+    """1 - (2 Σ p y + s) / (Σ p + Σ y + s) of each sample: how little regions overlap.  [Sudre et al. 2017]
 
     Parameters
     ----------

@@ -59,7 +59,7 @@ def soft_margin_loss_backward(
 
 @kernel
 def hinge_embedding_loss(prediction: Array, target: Array, *, margin: float = 1.0, reduction: str = "mean") -> Array:
-    """x where y = 1, max(0, margin - x) where y = -1, for distances x; parameters and errors as in `soft_margin_loss`."""
+    """x where y = 1, max(0, margin - x) where y = -1, for distances x; all else as in `soft_margin_loss`."""
     xp, target = namespace(prediction), fit_target(prediction, target, "hinge_embedding_loss")
     short = margin - prediction
     apart = xp.where(target == 1, 0, xp.where(short < 0, 0, short))
