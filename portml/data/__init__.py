@@ -12,10 +12,15 @@ from portml.data.digits import load_digits
 from portml.data.idx import load_fashion_mnist, load_mnist, read_idx
 from portml.data.images import load_image, load_image_folder
 from portml.data.loader import DataLoader
+from portml.data.make_blobs import make_blobs
+from portml.data.make_classification import make_classification
+from portml.data.make_moons import make_moons
+from portml.data.make_regression import make_regression
 from portml.data.pixels import to_image_shape
 from portml.data.registry import DATASETS, load_dataset
 from portml.data.resize import resize_bilinear
 from portml.data.split import every_fifth_of_each_class, random_split, stratified_split
+from portml.data.table import Table, read_table
 
 __all__ = [
     "DATASETS",
@@ -23,6 +28,7 @@ __all__ = [
     "ClassificationData",
     "DataLoader",
     "Dataset",
+    "Table",
     "every_fifth_of_each_class",
     "load_dataset",
     "load_digits",
@@ -31,8 +37,13 @@ __all__ = [
     "load_image_folder",
     "load_mnist",
     "load_npz",
+    "make_blobs",
+    "make_classification",
+    "make_moons",
+    "make_regression",
     "random_split",
     "read_idx",
+    "read_table",
     "resize_bilinear",
     "stratified_split",
     "to_image_shape",
