@@ -8,7 +8,7 @@ from typing import Any
 from portml.autograd import Tensor
 from portml.backends import Array
 from portml.backends.kernels.optimizer import adagrad_step
-from portml.optim.optimizer import Optimizer
+from portml.optim.optimizer import Optimizer, check_at_least_zero
 
 __all__ = ["Adagrad"]
 
@@ -24,8 +24,14 @@ class Adagrad(Optimizer):
     Parameters
     ----------
     params : iterable of Parameter, or of dict
-    lr, lr_decay, weight_decay, eps : float
-        η, η_d, λ (added to the gradient as λθ), ε
+    lr, lr_decay, weight_decay : float
+        η, η_d, λ (added to the gradient as λθ)
+    initial_accumulator_value : float
+        What s begins with.
+    eps : float
+        ε
+    maximize : bool
+        Climb instead.
     """
 
     def __init__(
@@ -34,9 +40,29 @@ class Adagrad(Optimizer):
         lr: float = 1e-2,
         lr_decay: float = 0.0,
         weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
         eps: float = 1e-10,
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(params, {"lr": lr, "lr_decay": lr_decay, "weight_decay": weight_decay, "eps": eps})
+        defaults = {
+            "lr": lr,
+            "lr_decay": lr_decay,
+            "weight_decay": weight_decay,
+            "initial_accumulator_value": initial_accumulator_value,
+            "eps": eps,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
+
+    def check(self, group: dict[str, Any]) -> None:
+        """Refuse options out of range."""
+        super().check(group)
+        check_at_least_zero(group, "initial_accumulator_value")
+
+    def initial_state(self, group: dict[str, Any]) -> float:
+        """What the sum of squares begins with."""
+        return float(group["initial_accumulator_value"])
 
     def state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         """The sum of squared gradients."""
@@ -48,4 +74,11 @@ class Adagrad(Optimizer):
 
     def update(self, group: dict[str, Any], arrays: tuple[Array, ...], slot: Array, out: tuple[Array, ...]) -> None:
         """Take a step."""
-        adagrad_step(*arrays, slot, eps=group["eps"], weight_decay=group["weight_decay"], out=out)
+        adagrad_step(
+            *arrays,
+            slot,
+            eps=group["eps"],
+            weight_decay=group["weight_decay"],
+            maximize=group["maximize"],
+            out=out,
+        )

@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 from portml.autograd import Tensor
 from portml.backends import Array
 from portml.backends.kernels.optimizer import adam_step
-from portml.errors import ArgumentError
-from portml.optim.optimizer import Optimizer
+from portml.optim.optimizer import Optimizer, check_betas
 
 __all__ = ["Adam", "AdamW"]
 
@@ -33,6 +32,10 @@ class Adam(Optimizer):
         β₁, β₂
     eps, weight_decay : float
         ε, and λ, by which λθ is added to the gradient.
+    amsgrad : bool
+        Divide by the largest v so far.  [Reddi, Kale & Kumar 2018]
+    maximize : bool
+        Climb instead.
     """
 
     slot_size: ClassVar[int] = 3
@@ -45,19 +48,28 @@ class Adam(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults)
 
     def check(self, group: dict[str, Any]) -> None:
         """Refuse options out of range."""
         super().check(group)
-        betas = group["betas"]
-        if not isinstance(betas, tuple | list) or len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-            raise ArgumentError(f"betas: expected two numbers in [0, 1), got {group['betas']!r}")
+        check_betas(group)
 
     def state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
-        """The running means of the gradient and of its square."""
-        return ("exp_avg", "exp_avg_sq")
+        """The running means of the gradient and of its square, and the largest of the latter with AMSGrad."""
+        return ("exp_avg", "exp_avg_sq", "max_exp_avg_sq") if group["amsgrad"] else ("exp_avg", "exp_avg_sq")
 
     def slot_values(self, group: dict[str, Any], steps: int) -> tuple[float, ...]:
         """The learning rate with its bias correction, that of the root, and what decoupled decay leaves."""
@@ -71,15 +83,19 @@ class Adam(Optimizer):
     def update(self, group: dict[str, Any], arrays: tuple[Array, ...], slot: Array, out: tuple[Array, ...]) -> None:
         """Take a step."""
         beta1, beta2 = group["betas"]
+        # Without AMSGrad there is no largest square.
+        none = () if group["amsgrad"] else (None,)
         adam_step(
             *arrays,
+            *none,
             slot,
             beta1=beta1,
             beta2=beta2,
             eps=group["eps"],
             weight_decay=group["weight_decay"],
             decoupled=self._decoupled,
-            out=out,
+            maximize=group["maximize"],
+            out=(*out, *none),
         )
 
 
@@ -93,6 +109,7 @@ class AdamW(Adam):
     params : iterable of Parameter, or of dict
     lr, eps, weight_decay : float
     betas : pair of float
+    amsgrad, maximize : bool
     """
 
     _decoupled: ClassVar[bool] = True
@@ -104,5 +121,8 @@ class AdamW(Adam):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)

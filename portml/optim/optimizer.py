@@ -6,16 +6,16 @@ float64 and put into a slot), and the kernel that takes the step on flat arrays.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any, ClassVar
 
-from portml.autograd import Tensor
+from portml.autograd import Tensor, enable_grad
 from portml.backends import Array, Slot, dtype_kind, operations
 from portml.errors import ArgumentError, CheckpointError, DtypeError
 from portml.optim.storage import FlatStorage, Run, by_kind, refuse_computed, unique
 
-__all__ = ["Optimizer", "check_at_least_zero"]
+__all__ = ["Optimizer", "check_at_least_zero", "check_betas"]
 
 
 class Optimizer:
@@ -36,6 +36,8 @@ class Optimizer:
 
     slot_size: ClassVar[int] = 1
     takes_complex: ClassVar[bool] = False
+    # Whether each parameter takes a step of its own, in its own shape, as where a step depends on the layer's norm.
+    layerwise: ClassVar[bool] = False
 
     def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -60,12 +62,23 @@ class Optimizer:
         """Names of the state arrays of a group, PyTorch's."""
         raise ArgumentError(f"{type(self).__name__} does not name its state")
 
+    def initial_state(self, group: dict[str, Any]) -> float:
+        """What the state arrays hold before the first step."""
+        return 0.0
+
+    def derived_state(self, group: dict[str, Any], steps: int) -> dict[str, float]:
+        """Entries that PyTorch keeps in the state and that follow from the count of steps; written, and not read."""
+        return {}
+
     def slot_values(self, group: dict[str, Any], steps: int) -> tuple[float, ...]:
         """The numbers of the next step, the one that makes `steps`: learning rate, bias corrections."""
         raise ArgumentError(f"{type(self).__name__} does not say the numbers of its step")
 
     def update(self, group: dict[str, Any], arrays: tuple[Array, ...], slot: Array, out: tuple[Array, ...]) -> None:
-        """Take a step: `arrays` are values, gradients and states, all flat; results go to `out`, without gradients."""
+        """Take a step: `arrays` are values, gradients and states; results go to `out`, without gradients.
+
+        All are flat, of many parameters one behind the other; of a `layerwise` optimizer they are one parameter's.
+        """
         raise ArgumentError(f"{type(self).__name__} does not say how it takes a step")
 
     def check(self, group: dict[str, Any]) -> None:
@@ -74,19 +87,34 @@ class Optimizer:
 
     # What a user calls
 
-    def step(self) -> None:
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
         """Update every parameter that got a gradient since `zero_grad`.
+
+        Parameters
+        ----------
+        closure : callable, optional
+            Clears the gradients, works out the loss, calls its `backward`, and returns it; called first.
+
+        Returns
+        -------
+        Tensor or None
+            What the closure returned.
 
         Raises
         ------
         StaleOptimizerError
             If the parameters were moved or packed by another optimizer.
         """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
         for group, storages in zip(self.param_groups, self._storages, strict=True):
             self.check(group)
             for storage in storages:
                 for run in storage.runs():
                     self._step_run(group, storage, run)
+        return loss
 
     def zero_grad(self) -> None:
         """Forget all gradients: a parameter that gets none before the next step stays as it is."""
@@ -127,16 +155,17 @@ class Optimizer:
         """The state as PyTorch writes it: ``{"state": {index: {name: array}}, "param_groups": [...]}``."""
         indices = self._indices()
         state: dict[int, dict[str, Any]] = {}
-        for storages in self._storages:
+        for group, storages in zip(self.param_groups, self._storages, strict=True):
             for storage in storages:
                 arrays = self._states.get(id(storage), {})
                 for i, parameter in enumerate(storage.parameters):
                     if storage.steps[i]:
                         views = {name: storage.view(flat, i) for name, flat in arrays.items()}
-                        state[indices[id(parameter)]] = {"step": storage.steps[i], **views}
+                        derived = self.derived_state(group, storage.steps[i])
+                        state[indices[id(parameter)]] = {"step": storage.steps[i], **derived, **views}
         groups = [
-            {**_options(group), "params": [indices[id(parameter)] for parameter in group["params"]]}
-            for group in self.param_groups
+            {**_options(each), "params": [indices[id(parameter)] for parameter in each["params"]]}
+            for each in self.param_groups
         ]
         return {"state": dict(sorted(state.items())), "param_groups": groups}
 
@@ -188,6 +217,12 @@ class Optimizer:
         states = self._state_of(group, storage)
         slot = self._slot_of(group, storage, run)
         everything = (storage.values, storage.gradients, *states.values())
+        if self.layerwise:
+            numbers = slot.refill()
+            for i in range(run.first, run.last):
+                values, gradients, *rest = (storage.view(flat, i) for flat in everything)
+                self.update(group, (values, gradients, *rest), numbers, (values, *rest))
+            return
         if run.stop - run.start != storage.values.shape[0]:
             everything = tuple(flat[run.start : run.stop] for flat in everything)
         values, _, *rest = everything
@@ -197,7 +232,7 @@ class Optimizer:
         states = self._states.setdefault(id(storage), {})
         for name in self.state_names(group):
             if name not in states:
-                states[name] = storage.zeros()
+                states[name] = storage.full(self.initial_state(group))
         return states
 
     def _slot_of(self, group: dict[str, Any], storage: FlatStorage, run: Run) -> Slot:
@@ -218,7 +253,8 @@ class Optimizer:
     def _check_state(self, parts: Mapping[int, Mapping[str, Any]], names: Sequence[tuple[str, ...]]) -> None:
         every = [parameter for group in self.param_groups for parameter in group["params"]]
         for index, arrays in parts.items():
-            given = sorted(name for name, array in arrays.items() if name != "step" and array is not None)
+            passed_over = {"step", *self.derived_state(self.defaults, 1)}
+            given = sorted(name for name, array in arrays.items() if name not in passed_over and array is not None)
             # PyTorch's SGD keeps None where no velocity has begun.
             if given and given != sorted(names[index]):
                 raise CheckpointError(
@@ -240,7 +276,10 @@ class Optimizer:
             for name, flat in states.items():
                 view = storage.view(flat, i)
                 source = part.get(name)
-                fill = operations.zeros_like(view) if source is None else storage.backend.asarray(source, view.dtype)
+                if source is None:
+                    fill = operations.full_like(view, self.initial_state(group))
+                else:
+                    fill = storage.backend.asarray(source, view.dtype)
                 operations.write_into(view, fill)
 
 
@@ -268,6 +307,13 @@ def check_at_least_zero(group: dict[str, Any], *names: str) -> None:
     for name in names:
         if name in group and not (isinstance(group[name], Real) and group[name] >= 0):
             raise ArgumentError(f"{name}: expected a number of at least 0, got {group[name]!r}")
+
+
+def check_betas(group: dict[str, Any]) -> None:
+    """Raise ArgumentError unless "betas" are two numbers from 0 to below 1."""
+    betas = group["betas"]
+    if not isinstance(betas, tuple | list) or len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        raise ArgumentError(f"betas: expected two numbers in [0, 1), got {betas!r}")
 
 
 def _refuse_complex(optimizer: str, parameters: list[Tensor]) -> None:

@@ -28,6 +28,8 @@ class RMSprop(Optimizer):
     params : iterable of Parameter, or of dict
     lr, alpha, eps, weight_decay, momentum : float
     centered : bool
+    maximize : bool
+        Climb instead.
     """
 
     def __init__(
@@ -39,6 +41,8 @@ class RMSprop(Optimizer):
         weight_decay: float = 0.0,
         momentum: float = 0.0,
         centered: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -47,6 +51,7 @@ class RMSprop(Optimizer):
             "weight_decay": weight_decay,
             "momentum": momentum,
             "centered": centered,
+            "maximize": maximize,
         }
         super().__init__(params, defaults)
 
@@ -83,5 +88,6 @@ class RMSprop(Optimizer):
             eps=group["eps"],
             momentum=group["momentum"],
             weight_decay=group["weight_decay"],
+            maximize=group["maximize"],
             out=(out[0], out[1], mean, velocity),
         )

@@ -31,6 +31,8 @@ class SGD(Optimizer):
     momentum, dampening, weight_decay : float
         μ, d, λ
     nesterov : bool
+    maximize : bool
+        Climb instead.
     """
 
     slot_size: ClassVar[int] = 2
@@ -44,6 +46,8 @@ class SGD(Optimizer):
         dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -51,6 +55,7 @@ class SGD(Optimizer):
             "dampening": dampening,
             "weight_decay": weight_decay,
             "nesterov": nesterov,
+            "maximize": maximize,
         }
         super().__init__(params, defaults)
 
@@ -79,5 +84,6 @@ class SGD(Optimizer):
             momentum=group["momentum"],
             nesterov=group["nesterov"],
             weight_decay=group["weight_decay"],
+            maximize=group["maximize"],
             out=out if velocity else (*out, None),
         )

@@ -74,6 +74,10 @@ class FlatStorage:
         """A new flat array as long as the storage, for a state of the optimizer."""
         return self.backend.zeros((sum(self.sizes),), self.parameters[0].dtype)
 
+    def full(self, value: float) -> Array:
+        """The same, holding `value`."""
+        return self.backend.full((sum(self.sizes),), value, self.parameters[0].dtype)
+
     def view(self, flat: Array, index: int) -> Array:
         """The part of a flat array that belongs to the parameter of that index, in its shape."""
         return self.backend.view(flat, self.offsets[index], tuple(self.parameters[index].shape))

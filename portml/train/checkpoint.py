@@ -63,7 +63,8 @@ class Progress:
         arrays: dict[str, Array] = {f"model.{name}": array for name, array in self.model.state_dict().items()}
         state = self.optimizer.state_dict()
         for index, parts in state["state"].items():
-            arrays |= {f"optimizer.{index}.{name}": array for name, array in parts.items() if name != "step"}
+            # Plain numbers beside the arrays follow from the count of steps.
+            arrays |= {f"optimizer.{index}.{name}": part for name, part in parts.items() if hasattr(part, "dtype")}
         arrays |= {f"means.{name}": total for name, total in self.means.sums.items()}
         metadata = {
             "format": _FORMAT,

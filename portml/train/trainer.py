@@ -7,7 +7,7 @@ epoch.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from portml.backends import Array, Backend, get_backend
 from portml.data import ArrayDataset, DataLoader
 from portml.errors import ArgumentError, DivergenceError
 from portml.nn import Module
-from portml.optim import Optimizer, Schedule
+from portml.optim import Optimizer, Schedule, clip_grad_norm_
 from portml.random import Generator
 from portml.train.callbacks import Callback
 from portml.train.checkpoint import Progress
@@ -44,6 +44,10 @@ class Trainer:
     transform : Module, optional
         What the inputs of a training batch go through before the model sees them, such as a random shift; no gradient
         passes it, and evaluation leaves it out.
+    penalty : callable, optional
+        Without arguments; what it gives, such as `nn.L2Penalty`, is added to the loss of every training step.
+    clip_norm : float, optional
+        The norm that all gradients together may have; longer ones are shrunk to it.
     callbacks : sequence of Callback
 
     Attributes
@@ -68,6 +72,8 @@ class Trainer:
         metrics: Mapping[str, Metric] | None = None,
         schedule: Schedule | None = None,
         transform: Module | None = None,
+        penalty: Callable[[], Array] | None = None,
+        clip_norm: float | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> None:
         held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
@@ -79,6 +85,8 @@ class Trainer:
         self.metrics = dict(metrics or {})
         self.schedule = schedule
         self.transform = transform
+        self.penalty = penalty
+        self.clip_norm = clip_norm
         self.callbacks = list(callbacks)
         self.history = History()
         self.stopping = False
@@ -168,15 +176,20 @@ class Trainer:
         Returns
         -------
         loss : array ()
+            With the penalty, if there is one.
         output : array
             Both raw, on the device, before the update.
         """
         self.optimizer.zero_grad()
         output = self.model(inputs)
         loss = self.loss(output, targets)
+        if self.penalty is not None:
+            loss = loss + self.penalty()
         if not isinstance(loss, Tensor):
             raise ArgumentError("model: nothing in it can be learnt; has it parameters that are not frozen?")
         loss.backward()
+        if self.clip_norm is not None:
+            clip_grad_norm_(self._learning(), self.clip_norm)
         self.optimizer.step()
         return loss.value, output.value
 
@@ -242,6 +255,9 @@ class Trainer:
                 f"the loss became {loss} in epoch {len(self.history) + 1}; try a learning rate below "
                 f"{self._rate():g}, and look for labels out of range or huge inputs"
             )
+
+    def _learning(self) -> list[Tensor]:
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
     def _rate(self) -> float:
         return float(self.optimizer.param_groups[0]["lr"])

@@ -12,7 +12,7 @@ from portml.autograd import Tensor
 from portml.autograd.parameter import Parameter
 from portml.backends import get_backend, operations, to_numpy
 from portml.errors import ArgumentError, CheckpointError, DtypeError, GradientError
-from portml.optim import SGD, Adagrad, Adam, AdamW, RMSprop
+from portml.optim import LAMB, LARS, SGD, Adagrad, Adam, AdamW, Lion, NAdam, RAdam, RMSprop
 
 EVERY = {
     "sgd": lambda params: SGD(params, lr=0.1),
@@ -24,6 +24,13 @@ EVERY = {
     "centred": lambda params: RMSprop(params, lr=0.1, centered=True, momentum=0.9, weight_decay=0.1),
     "adam": lambda params: Adam(params, lr=0.1, weight_decay=0.1),
     "adamw": lambda params: AdamW(params, lr=0.1, weight_decay=0.1),
+    "amsgrad": lambda params: Adam(params, lr=0.1, amsgrad=True),
+    "begun": lambda params: Adagrad(params, lr=0.1, initial_accumulator_value=0.5),
+    "nadam": lambda params: NAdam(params, lr=0.1, weight_decay=0.1),
+    "radam": lambda params: RAdam(params, lr=0.1, weight_decay=0.1, betas=(0.9, 0.9)),
+    "lion": lambda params: Lion(params, lr=0.1, weight_decay=0.1),
+    "lamb": lambda params: LAMB(params, lr=0.1, weight_decay=0.1),
+    "lars": lambda params: LARS(params, lr=1.0, weight_decay=0.1, trust_coefficient=0.1),
 }
 
 

@@ -98,14 +98,18 @@ def test_rmsprop(dtype: str, kernels: str) -> None:
 
 
 def test_adam(dtype: str, kernels: str) -> None:
-    for each in options(weight_decay=(0.0, 0.1), maximize=(False, True), decoupled=(False, True)):
+    for each in options(
+        weight_decay=(0.0, 0.1), maximize=(False, True), decoupled=(False, True), amsgrad=(False, True)
+    ):
+        statics = {name: value for name, value in each.items() if name != "amsgrad"}
 
-        def ours(p: Any, g: Any, s: Any, t: int, slot: Any, out: Any, each: Any = each) -> Any:
-            h = slot(0.01 / (1 - 0.9**t), (1 - 0.999**t) ** -0.5, 1 - 0.01 * each["weight_decay"])
-            return adam_step(p, g, *s, h, **each, out=out)
+        def ours(p: Any, g: Any, s: Any, t: int, slot: Any, out: Any, k: Any = statics) -> Any:
+            h = slot(0.01 / (1 - 0.9**t), (1 - 0.999**t) ** -0.5, 1 - 0.01 * k["weight_decay"])
+            return adam_step(p, g, *s, h, **k, out=out)
 
         def theirs(parameters: Any, each: Any = each) -> Any:
             kind = torch.optim.AdamW if each["decoupled"] else torch.optim.Adam
-            return kind(parameters, lr=0.01, weight_decay=each["weight_decay"], maximize=each["maximize"])
+            rest = {name: value for name, value in each.items() if name != "decoupled"}
+            return kind(parameters, lr=0.01, **rest)
 
-        follow(theirs, ours, [True, True], dtype, kernels)
+        follow(theirs, ours, [True, True, each["amsgrad"]], dtype, kernels)

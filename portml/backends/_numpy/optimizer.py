@@ -17,6 +17,9 @@ from portml.backends._numpy.blocks import BLOCK, scratch, slices, zero
 from portml.backends.kernels.optimizer import (
     adagrad_step,
     adam_step,
+    lion_step,
+    nadam_step,
+    radam_step,
     refuse_unfit_states,
     rmsprop_step,
     sgd_step,
@@ -145,6 +148,7 @@ def _(
     g: Floats,
     m: Floats,
     v: Floats,
+    peak: State,
     h: Floats,
     *,
     beta1: float = 0.9,
@@ -155,7 +159,7 @@ def _(
     maximize: bool = False,
     out: Results | None = None,
 ) -> Results:
-    results = _results("adam_step", out, p, h, 3, g=g, m=m, v=v)
+    results = _results("adam_step", out, p, h, 3, g=g, m=m, v=v, peak=peak)
     if decoupled:
         weight_decay = 0.0
     old1, new1, old2, new2, small, decay = _coefficients(p.dtype, beta1, 1 - beta1, beta2, 1 - beta2, eps, weight_decay)
@@ -165,19 +169,138 @@ def _(
     small = np.divide(small, correction, out=np.empty((), p.dtype))
 
     def step(
-        p: Floats, g: Floats, m: Floats, v: Floats,
-        p_new: Floats, m_new: Floats, v_new: Floats, t: Floats, u: Floats,
+        p: Floats, g: Floats, m: Floats, v: Floats, peak: State,
+        p_new: Floats, m_new: Floats, v_new: Floats, peak_new: State, t: Floats, u: Floats,
     ) -> None:  # fmt: skip
         g = _with_decay(p, g, weight_decay, decay, maximize, u)
-        np.multiply(g, g, out=t)
-        _average(v, old2, t, new2, v_new, t)
-        _average(m, old1, g, new1, m_new, t)
-        np.sqrt(v_new, out=t)
+        _moments(m, v, g, old1, new1, old2, new2, m_new, v_new, t)
+        if peak is None or peak_new is None:
+            np.sqrt(v_new, out=t)
+        else:
+            np.maximum(peak, v_new, out=peak_new)
+            np.sqrt(peak_new, out=t)
         if decoupled:
             p = np.multiply(p, shrink, out=p_new)
         _descend(p, m_new, t, small, rate, p_new)
 
+    _in_blocks(step, p, g, m, v, peak, *results)
+    return results
+
+
+@nadam_step.on("numpy")
+def _(
+    p: Floats,
+    g: Floats,
+    m: Floats,
+    v: Floats,
+    h: Floats,
+    *,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    decoupled: bool = False,
+    maximize: bool = False,
+    out: Results | None = None,
+) -> Results:
+    results = _results("nadam_step", out, p, h, 4, g=g, m=m, v=v)
+    if decoupled:
+        weight_decay = 0.0
+    old1, new1, old2, new2, small, decay = _coefficients(p.dtype, beta1, 1 - beta1, beta2, 1 - beta2, eps, weight_decay)
+    of_gradient, of_mean, correction, shrink = (h[i, ...] for i in range(4))
+
+    def step(
+        p: Floats, g: Floats, m: Floats, v: Floats,
+        p_new: Floats, m_new: Floats, v_new: Floats, t: Floats, u: Floats,
+    ) -> None:  # fmt: skip
+        g = _with_decay(p, g, weight_decay, decay, maximize, u)
+        _moments(m, v, g, old1, new1, old2, new2, m_new, v_new, t)
+        np.multiply(m_new, of_mean, out=t)
+        np.multiply(g, of_gradient, out=u)
+        np.add(u, t, out=u)
+        np.sqrt(v_new, out=t)
+        np.multiply(t, correction, out=t)
+        np.add(t, small, out=t)
+        np.divide(u, t, out=u)
+        if decoupled:
+            p = np.multiply(p, shrink, out=p_new)
+        np.subtract(p, u, out=p_new)
+
     _in_blocks(step, p, g, m, v, *results)
+    return results
+
+
+@radam_step.on("numpy")
+def _(
+    p: Floats,
+    g: Floats,
+    m: Floats,
+    v: Floats,
+    h: Floats,
+    *,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    decoupled: bool = False,
+    maximize: bool = False,
+    out: Results | None = None,
+) -> Results:
+    results = _results("radam_step", out, p, h, 4, g=g, m=m, v=v)
+    if decoupled:
+        weight_decay = 0.0
+    old1, new1, old2, new2, small, decay = _coefficients(p.dtype, beta1, 1 - beta1, beta2, 1 - beta2, eps, weight_decay)
+    rate, rectified, plain, shrink = (h[i, ...] for i in range(4))
+
+    def step(
+        p: Floats, g: Floats, m: Floats, v: Floats,
+        p_new: Floats, m_new: Floats, v_new: Floats, t: Floats, u: Floats,
+    ) -> None:  # fmt: skip
+        g = _with_decay(p, g, weight_decay, decay, maximize, u)
+        _moments(m, v, g, old1, new1, old2, new2, m_new, v_new, t)
+        np.sqrt(v_new, out=t)
+        np.add(t, small, out=t)
+        np.divide(rectified, t, out=t)
+        np.add(t, plain, out=t)
+        np.multiply(t, m_new, out=t)
+        np.multiply(t, rate, out=t)
+        if decoupled:
+            p = np.multiply(p, shrink, out=p_new)
+        np.subtract(p, t, out=p_new)
+
+    _in_blocks(step, p, g, m, v, *results)
+    return results
+
+
+@lion_step.on("numpy")
+def _(
+    p: Floats,
+    g: Floats,
+    m: Floats,
+    h: Floats,
+    *,
+    beta1: float = 0.9,
+    beta2: float = 0.99,
+    maximize: bool = False,
+    out: Results | None = None,
+) -> Results:
+    results = _results("lion_step", out, p, h, 2, g=g, m=m)
+    old1, new1, old2, new2 = _coefficients(p.dtype, beta1, 1 - beta1, beta2, 1 - beta2)
+    rate, shrink = h[0, ...], h[1, ...]
+
+    def step(p: Floats, g: Floats, m: Floats, p_new: Floats, m_new: Floats, t: Floats, u: Floats) -> None:
+        g = np.negative(g, out=u) if maximize else g
+        np.multiply(m, old1, out=t)
+        # One product waits in the new parameters' place only after p was read; m_new may be m itself.
+        turned = g * new1
+        np.add(t, turned, out=t)
+        np.sign(t, out=t)
+        np.multiply(t, rate, out=t)
+        _average(m, old2, g, new2, m_new, turned)
+        np.multiply(p, shrink, out=p_new)
+        np.subtract(p_new, t, out=p_new)
+
+    _in_blocks(step, p, g, m, *results)
     return results
 
 
@@ -227,6 +350,16 @@ def _with_decay(p: Floats, g: Floats, weight_decay: float, decay: Floats, maximi
         np.multiply(p, decay, out=memory)
         return (np.subtract if maximize else np.add)(memory, g, out=memory)
     return np.negative(g, out=memory) if maximize else g
+
+
+def _moments(
+    m: Floats, v: Floats, g: Floats, old1: Any, new1: Any, old2: Any, new2: Any,
+    m_new: Floats, v_new: Floats, memory: Floats,
+) -> None:  # fmt: skip
+    """Write the running means of the gradient and of its square."""
+    np.multiply(g, g, out=memory)
+    _average(v, old2, memory, new2, v_new, memory)
+    _average(m, old1, g, new1, m_new, memory)
 
 
 def _average(state: Floats, old: Any, value: Floats, new: Any, result: Floats, memory: Floats) -> None:

@@ -75,16 +75,68 @@ RMSPROP_STEP = CudaKernel(
 
 ADAM_STEP = CudaKernel(
     "adam_step",
+    "const T* p, const T* g, const T* m, const T* v, const T* peak, const T* h, T beta1, T rest1, T beta2, T rest2, "
+    "T eps, T weight_decay, bool decoupled, bool maximize, T* new_p, T* new_m, T* new_v, T* new_peak",
+    """
+    const T slope = gradient(g[i], p[i], weight_decay, maximize);
+    const T first = beta1 * m[i] + rest1 * slope;
+    const T second = beta2 * v[i] + rest2 * (slope * slope);
+    const T from = decoupled ? p[i] * h[2] : p[i];
+    T largest = second;
+    if (peak) {
+      largest = maximum(peak[i], second);
+      new_peak[i] = largest;
+    }
+    new_m[i] = first;
+    new_v[i] = second;
+    new_p[i] = from - h[0] * (first / (sqrt(largest) * h[1] + eps));
+    """,
+    GRADIENT,
+)
+
+NADAM_STEP = CudaKernel(
+    "nadam_step",
     "const T* p, const T* g, const T* m, const T* v, const T* h, T beta1, T rest1, T beta2, T rest2, T eps, "
     "T weight_decay, bool decoupled, bool maximize, T* new_p, T* new_m, T* new_v",
     """
     const T slope = gradient(g[i], p[i], weight_decay, maximize);
     const T first = beta1 * m[i] + rest1 * slope;
     const T second = beta2 * v[i] + rest2 * (slope * slope);
-    const T from = decoupled ? p[i] * h[2] : p[i];
+    const T from = decoupled ? p[i] * h[3] : p[i];
     new_m[i] = first;
     new_v[i] = second;
-    new_p[i] = from - h[0] * (first / (sqrt(second) * h[1] + eps));
+    new_p[i] = from - (h[0] * slope + h[1] * first) / (sqrt(second) * h[2] + eps);
+    """,
+    GRADIENT,
+)
+
+RADAM_STEP = CudaKernel(
+    "radam_step",
+    "const T* p, const T* g, const T* m, const T* v, const T* h, T beta1, T rest1, T beta2, T rest2, T eps, "
+    "T weight_decay, bool decoupled, bool maximize, T* new_p, T* new_m, T* new_v",
+    """
+    const T slope = gradient(g[i], p[i], weight_decay, maximize);
+    const T first = beta1 * m[i] + rest1 * slope;
+    const T second = beta2 * v[i] + rest2 * (slope * slope);
+    const T from = decoupled ? p[i] * h[3] : p[i];
+    new_m[i] = first;
+    new_v[i] = second;
+    new_p[i] = from - h[0] * (first * (h[1] / (sqrt(second) + eps) + h[2]));
+    """,
+    GRADIENT,
+)
+
+LION_STEP = CudaKernel(
+    "lion_step",
+    "const T* p, const T* g, const T* m, const T* h, T beta1, T rest1, T beta2, T rest2, bool maximize, "
+    "T* new_p, T* new_m",
+    """
+    const T slope = gradient(g[i], p[i], T(0), maximize);
+    const T towards = beta1 * m[i] + rest1 * slope;
+    // A NaN has no sign, and stays one.
+    const T sign = towards > T(0) ? T(1) : (towards < T(0) ? T(-1) : towards);
+    new_p[i] = p[i] * h[1] - h[0] * sign;
+    new_m[i] = beta2 * m[i] + rest2 * slope;
     """,
     GRADIENT,
 )
@@ -157,6 +209,29 @@ def _adam_step(
     g: Array,
     m: Array,
     v: Array,
+    peak: Array | None,
+    h: Array,
+    *,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    decoupled: bool = False,
+    maximize: bool = False,
+    out: Any = None,
+) -> tuple[Array, Array, Array, Array | None]:
+    twins.refuse_unfit_states("adam_step", p, h, 3, g=g, m=m, v=v, peak=peak)
+    scalars = _adam_scalars(beta1, beta2, eps, weight_decay, decoupled, maximize)
+    new_p, new_m, new_v, new_peak = _step(ADAM_STEP, (p, m, v, peak), (p, g, m, v, peak, h), scalars, out)
+    return new_p, new_m, new_v, new_peak
+
+
+@override(twins.nadam_step)
+def _nadam_step(
+    p: Array,
+    g: Array,
+    m: Array,
+    v: Array,
     h: Array,
     *,
     beta1: float = 0.9,
@@ -167,11 +242,57 @@ def _adam_step(
     maximize: bool = False,
     out: Any = None,
 ) -> tuple[Array, Array, Array]:
-    twins.refuse_unfit_states("adam_step", p, h, 3, g=g, m=m, v=v)
-    decay = 0.0 if decoupled else weight_decay
-    scalars = (beta1, 1 - beta1, beta2, 1 - beta2, eps, decay, decoupled, maximize)
-    new_p, new_m, new_v = _step(ADAM_STEP, (p, m, v), (p, g, m, v, h), scalars, out)
+    twins.refuse_unfit_states("nadam_step", p, h, 4, g=g, m=m, v=v)
+    scalars = _adam_scalars(beta1, beta2, eps, weight_decay, decoupled, maximize)
+    new_p, new_m, new_v = _step(NADAM_STEP, (p, m, v), (p, g, m, v, h), scalars, out)
     return new_p, new_m, new_v
+
+
+@override(twins.radam_step)
+def _radam_step(
+    p: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    h: Array,
+    *,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    decoupled: bool = False,
+    maximize: bool = False,
+    out: Any = None,
+) -> tuple[Array, Array, Array]:
+    twins.refuse_unfit_states("radam_step", p, h, 4, g=g, m=m, v=v)
+    scalars = _adam_scalars(beta1, beta2, eps, weight_decay, decoupled, maximize)
+    new_p, new_m, new_v = _step(RADAM_STEP, (p, m, v), (p, g, m, v, h), scalars, out)
+    return new_p, new_m, new_v
+
+
+@override(twins.lion_step)
+def _lion_step(
+    p: Array,
+    g: Array,
+    m: Array,
+    h: Array,
+    *,
+    beta1: float = 0.9,
+    beta2: float = 0.99,
+    maximize: bool = False,
+    out: Any = None,
+) -> tuple[Array, Array]:
+    twins.refuse_unfit_states("lion_step", p, h, 2, g=g, m=m)
+    scalars = (beta1, 1 - beta1, beta2, 1 - beta2, maximize)
+    new_p, new_m = _step(LION_STEP, (p, m), (p, g, m, h), scalars, out)
+    return new_p, new_m
+
+
+def _adam_scalars(
+    beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool, maximize: bool
+) -> tuple[float, ...]:
+    """What the kernels of Adam's family take after their arrays; decoupled, the decay stands in the slot alone."""
+    return (beta1, 1 - beta1, beta2, 1 - beta2, eps, 0.0 if decoupled else weight_decay, decoupled, maximize)
 
 
 def _step(

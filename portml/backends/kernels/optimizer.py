@@ -14,7 +14,16 @@ from portml.backends.kernel import kernel
 from portml.backends.namespaces import Array, namespace
 from portml.errors import DtypeError, ShapeError
 
-__all__ = ["adagrad_step", "adam_step", "refuse_unfit_states", "rmsprop_step", "sgd_step"]
+__all__ = [
+    "adagrad_step",
+    "adam_step",
+    "lion_step",
+    "nadam_step",
+    "radam_step",
+    "refuse_unfit_states",
+    "rmsprop_step",
+    "sgd_step",
+]
 
 Three = tuple[Array, Array, Array]
 
@@ -149,6 +158,56 @@ def adam_step(
     g: Array,
     m: Array,
     v: Array,
+    peak: Array | None,
+    h: Array,
+    *,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    decoupled: bool = False,
+    maximize: bool = False,
+) -> tuple[Array, Array, Array, Array | None]:
+    """Adam: m = β₁ m + (1 - β₁) g, v = β₂ v + (1 - β₂) g², p = p - lr m̂ / (sqrt(v̂) + eps).  [Kingma & Ba 2015, alg. 1]
+
+    Here m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ).  Weight decay adds weight_decay p to the gradient; decoupled, it
+    shrinks p by the factor 1 - lr weight_decay before the step.  [Loshchilov & Hutter 2019, alg. 2]  AMSGrad divides by
+    the largest v so far.  [Reddi, Kale & Kumar 2018, alg. 2]
+
+    Parameters
+    ----------
+    p, g, m, v : array (n,)
+        Parameters, gradients, and their running means of first and second order.
+    peak : array (n,) or None
+        The largest v so far; None without AMSGrad.
+    h : array (3,)
+        lr / (1 - β₁ᵗ), 1 / sqrt(1 - β₂ᵗ), and 1 - lr weight_decay, which only decoupled decay reads.
+    beta1, beta2, eps, weight_decay : float
+        Decoupled, the decay stands in h alone and `weight_decay` is passed over.
+    decoupled, maximize : bool
+
+    Returns
+    -------
+    p, m, v, peak : array (n,); the last None where it came as None
+    """
+    refuse_unfit_states("adam_step", p, h, 3, g=g, m=m, v=v, peak=peak)
+    xp = namespace(p)
+    g = _with_decay(p, g, 0.0 if decoupled else weight_decay, maximize)
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * (g * g)
+    if peak is not None:
+        peak = xp.maximum(peak, v)
+    if decoupled:
+        p = p * h[2]
+    return p - h[0] * (m / (xp.sqrt(v if peak is None else peak) * h[1] + eps)), m, v, peak
+
+
+@kernel
+def nadam_step(
+    p: Array,
+    g: Array,
+    m: Array,
+    v: Array,
     h: Array,
     *,
     beta1: float = 0.9,
@@ -158,32 +217,94 @@ def adam_step(
     decoupled: bool = False,
     maximize: bool = False,
 ) -> Three:
-    """Adam: m = β₁ m + (1 - β₁) g, v = β₂ v + (1 - β₂) g², p = p - lr m̂ / (sqrt(v̂) + eps).  [Kingma & Ba 2015, alg. 1]
+    """Adam with Nesterov's look ahead: p = p - (a g + b m) / (sqrt(v̂) + eps).  [Dozat 2016, alg. 8]
 
-    Here m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ).  Weight decay adds weight_decay p to the gradient; decoupled, it
-    shrinks p by the factor 1 - lr weight_decay before the step.  [Loshchilov & Hutter 2019, alg. 2]
+    With μₜ = β₁ (1 - 0.96^(t ψ) / 2) and Πₜ = μ₁ ⋯ μₜ: a = lr (1 - μₜ) / (1 - Πₜ), b = lr μₜ₊₁ / (1 - Πₜ₊₁).
 
     Parameters
     ----------
     p, g, m, v : array (n,)
-        Parameters, gradients, and their running means of first and second order.
-    h : array (3,)
-        lr / (1 - β₁ᵗ), 1 / sqrt(1 - β₂ᵗ), and 1 - lr weight_decay, which only decoupled decay reads.
+    h : array (4,)
+        a, b, 1 / sqrt(1 - β₂ᵗ), and 1 - lr weight_decay, which only decoupled decay reads.
     beta1, beta2, eps, weight_decay : float
-        Decoupled, the decay stands in h alone and `weight_decay` is passed over.
     decoupled, maximize : bool
 
     Returns
     -------
     p, m, v : array (n,)
     """
-    refuse_unfit_states("adam_step", p, h, 3, g=g, m=m, v=v)
+    refuse_unfit_states("nadam_step", p, h, 4, g=g, m=m, v=v)
     g = _with_decay(p, g, 0.0 if decoupled else weight_decay, maximize)
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * (g * g)
     if decoupled:
-        p = p * h[2]
-    return p - h[0] * (m / (namespace(p).sqrt(v) * h[1] + eps)), m, v
+        p = p * h[3]
+    return p - (h[0] * g + h[1] * m) / (namespace(p).sqrt(v) * h[2] + eps), m, v
+
+
+@kernel
+def radam_step(
+    p: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    h: Array,
+    *,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    decoupled: bool = False,
+    maximize: bool = False,
+) -> Three:
+    """Adam that does not divide by v before v is known well enough.  [Liu et al. 2020, "On the variance", alg. 2]
+
+    p = p - lr m̂ (r sqrt(1 - β₂ᵗ) / (sqrt(v) + eps)) with the rectification r, or p - lr m̂ as long as there is none.
+
+    Parameters
+    ----------
+    p, g, m, v : array (n,)
+    h : array (4,)
+        lr / (1 - β₁ᵗ); r sqrt(1 - β₂ᵗ), or 0; 0, or 1 as long as there is no r; and 1 - lr weight_decay, which only
+        decoupled decay reads.
+    beta1, beta2, eps, weight_decay : float
+    decoupled, maximize : bool
+
+    Returns
+    -------
+    p, m, v : array (n,)
+    """
+    refuse_unfit_states("radam_step", p, h, 4, g=g, m=m, v=v)
+    g = _with_decay(p, g, 0.0 if decoupled else weight_decay, maximize)
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * (g * g)
+    if decoupled:
+        p = p * h[3]
+    return p - h[0] * (m * (h[1] / (namespace(p).sqrt(v) + eps) + h[2])), m, v
+
+
+@kernel
+def lion_step(
+    p: Array, g: Array, m: Array, h: Array, *, beta1: float = 0.9, beta2: float = 0.99, maximize: bool = False
+) -> tuple[Array, Array]:
+    """Lion: p = (1 - lr weight_decay) p - lr sign(β₁ m + (1 - β₁) g), m = β₂ m + (1 - β₂) g.  [Chen et al. 2023, alg. 2]
+
+    Parameters
+    ----------
+    p, g, m : array (n,)
+    h : array (2,)
+        lr, and 1 - lr weight_decay.
+    beta1, beta2 : float
+    maximize : bool
+
+    Returns
+    -------
+    p, m : array (n,)
+    """
+    refuse_unfit_states("lion_step", p, h, 2, g=g, m=m)
+    g = _with_decay(p, g, 0.0, maximize)
+    step = namespace(p).sign(beta1 * m + (1 - beta1) * g)
+    return p * h[1] - h[0] * step, beta2 * m + (1 - beta2) * g
 
 
 def refuse_unfit_states(name: str, p: Array, h: Array, entries: int, **states: Array | None) -> None:

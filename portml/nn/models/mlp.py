@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, Self
 
-from portml.autograd import Tensor, no_grad
+from portml.autograd import no_grad
 from portml.backends import Array, Backend, backend_of, namespace, operations, to_numpy
 from portml.errors import ArgumentError, DivergenceError, ShapeError
 from portml.nn.activation import ReLU
@@ -171,7 +171,7 @@ class MLP(Sequential):
             return xp.astype(probability >= 0.5, xp.int64)
         return xp.argmax(probability, axis=1)
 
-    def _loss(self, logits: Array, targets: Array) -> Tensor:
+    def _loss(self, logits: Array, targets: Array) -> Any:
         if self.n_outputs > 1:
             return CrossEntropyLoss()(logits, targets)
         # (n, 1) as the logits are: (n,) would spread to (n, n) beside them.

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from portml.backends import Array, Backend, operations
 from portml.errors import ArgumentError
 from portml.nn.activation import ReLU
+from portml.nn.batch_normalisation import BatchNorm2d
 from portml.nn.containers import Sequential
 from portml.nn.convolution import Conv2d
 from portml.nn.functional import relu
 from portml.nn.initialisation import generator_for, he_normal
 from portml.nn.linear import Linear
 from portml.nn.module import Module
-from portml.nn.normalisation import BatchNorm2d
 from portml.random import Generator
 
 __all__ = ["BasicBlock", "ResNet"]
