@@ -10,8 +10,14 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from portml.backends import Array
-from portml.classical.coordinate_descent import ElasticNetSolution, minimise_elastic_net
-from portml.classical.linear_model import Centred, LinearRegressor, centred, gram, intercept_of, total_weight
+from portml.classical.coordinate_descent import (
+    ElasticNetSolution,
+    Penalty,
+    descend_columns,
+    descend_fista,
+    descend_gram,
+)
+from portml.classical.linear_model import Centred, LinearRegressor, intercept_of, total_weight
 from portml.classical.scikit_learn import warn
 from portml.classical.validation import TrainingData, check_parameter, read_training_data
 from portml.errors import ConvergenceWarning
@@ -115,7 +121,7 @@ class ElasticNet(LinearRegressor):
             l1, l2 = 2.0 * self.alpha * self.l1_ratio, self.alpha * (1.0 - self.l1_ratio)
             self._descend(data, l1, l2, self.max_iter)
             return self
-        problem, single = centred(data, self.fit_intercept), data.y.ndim == 1
+        problem, single = Centred(data, self.fit_intercept), data.y.ndim == 1
         found = self._solve(data, problem, before)
         weights = data.xp.stack([each.weights for each in found], axis=1)
         self._learn(weights, intercept_of(weights, problem), single)
@@ -135,34 +141,35 @@ class ElasticNet(LinearRegressor):
 
     def _solve(self, data: TrainingData, problem: Centred, before: Array) -> Sequence[ElasticNetSolution]:
         """The weights of each output."""
-        n_samples, n_features = problem.X.shape
-        by_columns = not self.precompute
-        if self.precompute == "auto":
-            by_columns = n_features > max(n_samples, LARGEST_GRAM)
-        matrix = gram(problem.X) if self.solver == "coordinate_descent" and not by_columns else None
         scale = self.alpha * total_weight(data)
+        penalty = Penalty(scale * self.l1_ratio, scale * (1.0 - self.l1_ratio), self.positive)
+        equations = problem.normal_equations() if self._by_gram(problem) else None
         found = []
         for k in range(problem.y.shape[1]):
             start = None if before is None else before if before.ndim == 1 else before[k, :]
-            solution = minimise_elastic_net(
-                problem.X,
-                problem.y[:, k],
-                scale * self.l1_ratio,
-                scale * (1.0 - self.l1_ratio),
-                gram=matrix,
-                start=start,
-                positive=self.positive,
-                solver=self.solver,
-                tolerance=self.tol,
-                max_iter=self.max_iter,
-                by_columns=by_columns,
-            )
-            if not solution.converged:
-                warn(
-                    ConvergenceWarning,
-                    "Objective did not converge. You might want to increase the number of iterations, check the scale "
-                    f"of the features or consider increasing regularisation. Duality gap: {solution.gap:.3e}.",
-                    stacklevel=4,
-                )
+            limits: dict[str, Any] = {"start": start, "tolerance": self.tol, "max_iter": self.max_iter}
+            if equations is not None:
+                solution = descend_gram(equations[0], equations[1][:, k], problem.squares[k], penalty, **limits)
+            else:
+                descend = descend_fista if self.solver == "fista" else descend_columns
+                solution = descend(problem.X, problem.y[:, k], penalty, **limits)
+            self._warn(solution)
             found.append(solution)
         return found
+
+    def _by_gram(self, problem: Centred) -> bool:
+        n_samples: int = problem.y.shape[0]
+        if self.solver == "fista":
+            return False
+        if self.precompute != "auto":
+            return bool(self.precompute)
+        return problem.n_features <= max(n_samples, LARGEST_GRAM)
+
+    def _warn(self, solution: ElasticNetSolution) -> None:
+        if not solution.converged:
+            warn(
+                ConvergenceWarning,
+                "Objective did not converge. You might want to increase the number of iterations, check the scale "
+                f"of the features or consider increasing regularisation. Duality gap: {solution.gap:.3e}.",
+                stacklevel=5,
+            )

@@ -5,7 +5,8 @@ With an intercept b = mean(y) - mean(X) w, least squares on centred data finds t
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
 from portml.backends import Array, namespace, to_numpy
 from portml.classical.estimator import Regressor
@@ -15,7 +16,6 @@ from portml.classical.validation import TrainingData, check_parameter, generator
 __all__ = [
     "Centred",
     "LinearRegressor",
-    "centred",
     "check_descent",
     "column_sums",
     "gram",
@@ -25,24 +25,69 @@ __all__ = [
 ]
 
 
-class Centred(NamedTuple):
+class Centred:
     """Least squares without an intercept and without sample weights.
 
     Attributes
     ----------
     X : array (n_samples, n_features)
-        Centred, and multiplied by the roots of the sample weights.
+        Centred, and multiplied by the roots of the sample weights; made when it is asked for.
     y : array (n_samples, n_outputs)
         Likewise.
     X_mean : array (n_features,) or None
-        None where no intercept is fitted.
+        The weighted mean; None where no intercept is fitted.
     y_mean : array (n_outputs,) or None
     """
 
-    X: Array
-    y: Array
-    X_mean: Array
-    y_mean: Array
+    def __init__(self, data: TrainingData, fit_intercept: bool) -> None:
+        self._given, self._root, xp = data.X, None, data.xp
+        self.y = data.y if data.y.ndim == 2 else data.y[:, None]
+        self.X_mean = self.y_mean = None
+        weight = data.sample_weight
+        if fit_intercept:
+            total = self.y.shape[0] if weight is None else xp.sum(weight)
+            self.X_mean = column_sums(data.X, weight) / total
+            self.y_mean = column_sums(self.y, weight) / total
+            self.y = self.y - self.y_mean
+        if weight is not None:
+            self._root = xp.sqrt(weight)[:, None]
+            self.y = self.y * self._root
+
+    @cached_property
+    def X(self) -> Array:
+        """The centred and weighted X."""
+        X = self._given if self.X_mean is None else self._given - self.X_mean
+        return X if self._root is None else X * self._root
+
+    @property
+    def n_features(self) -> int:
+        """How many columns X has."""
+        return int(self._given.shape[1])
+
+    @cached_property
+    def squares(self) -> list[float]:
+        """‖y‖² of each output, on the host."""
+        return [float(each) for each in to_numpy(namespace(self.y).sum(self.y * self.y, axis=0))]
+
+    def normal_equations(self) -> tuple[Array, Array]:
+        """XᵀX and Xᵀy.
+
+        Where no mean is far from zero the centred X is not made: (X - m)ᵀ(X - m) = XᵀX - n m mᵀ, and as y is centred
+        Xᵀy is what it was.
+        """
+        if self.X_mean is not None and self._root is None:
+            matrix = gram(self._given)
+            shifted = matrix - (self.y.shape[0] * self.X_mean[:, None]) * self.X_mean
+            xp = namespace(matrix)
+            # What is left of the squares: the rest cancels, and takes its digits with it.
+            left = to_numpy(xp.min(_over(xp.linalg.diagonal(shifted), xp.linalg.diagonal(matrix))))
+            if left > LEAST_LEFT:
+                return shifted, xp.matrix_transpose(self._given) @ self.y
+        return gram(self.X), namespace(self.y).matrix_transpose(self.X) @ self.y
+
+
+LEAST_LEFT = 0.1
+"""Of a column's sum of squares so much must be left without its mean, or the mean is taken away first."""
 
 
 class LinearRegressor(Regressor):
@@ -111,22 +156,6 @@ class LinearRegressor(Regressor):
         self.intercept_ = 0.0 if intercept is None else intercept[0, ...] if single else intercept
 
 
-def centred(data: TrainingData, fit_intercept: bool) -> Centred:
-    """Take the (weighted) means away, and multiply by the roots of the sample weights."""
-    X, xp = data.X, data.xp
-    y = data.y if data.y.ndim == 2 else data.y[:, None]
-    weight = data.sample_weight
-    X_mean = y_mean = None
-    if fit_intercept:
-        total = X.shape[0] if weight is None else xp.sum(weight)
-        X_mean, y_mean = column_sums(X, weight) / total, column_sums(y, weight) / total
-        X, y = X - X_mean, y - y_mean
-    if weight is not None:
-        root = xp.sqrt(weight)[:, None]
-        X, y = X * root, y * root
-    return Centred(X, y, X_mean, y_mean)
-
-
 def intercept_of(weights: Array, problem: Centred) -> Array:
     """b = mean(y) - mean(X) w, (n_outputs,), or None where no intercept is fitted."""
     return None if problem.X_mean is None else problem.y_mean - problem.X_mean @ weights
@@ -140,6 +169,12 @@ def column_sums(X: Array, weight: Array | None = None) -> Array:
 def gram(X: Array) -> Array:
     """XᵀX."""
     return namespace(X).matrix_transpose(X) @ X
+
+
+def _over(a: Array, b: Array) -> Array:
+    """a / b, or 0 where b is 0."""
+    xp = namespace(a, b)
+    return xp.where(b > 0, a / xp.where(b > 0, b, xp.ones_like(b)), xp.zeros_like(a))
 
 
 def solve_positive_definite(matrix: Array, right: Array, lowest: float = 0.0) -> Array | None:
@@ -167,7 +202,7 @@ def solve_positive_definite(matrix: Array, right: Array, lowest: float = 0.0) ->
         return None
     pivots, diagonal = xp.linalg.diagonal(factor), xp.linalg.diagonal(matrix)
     squared = pivots * pivots
-    read = to_numpy(xp.stack([xp.min(squared / diagonal), xp.min(squared) / xp.max(diagonal)]))
+    read = to_numpy(xp.stack([xp.min(_over(squared, diagonal)), _over(xp.min(squared), xp.max(diagonal))]))
     share, smallest = map(float, read)
     if not (share > float(xp.finfo(matrix.dtype).eps) ** 0.4 and smallest > lowest):
         return None

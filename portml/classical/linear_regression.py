@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any, Self
 
 from portml.backends import Array, namespace, to_numpy
-from portml.classical.coordinate_descent import minimise_elastic_net
-from portml.classical.linear_model import LinearRegressor, centred, gram, intercept_of, solve_positive_definite
+from portml.classical.coordinate_descent import Penalty, descend_gram
+from portml.classical.linear_model import Centred, LinearRegressor, intercept_of, solve_positive_definite
 from portml.classical.validation import check_parameter, read_training_data
 
 __all__ = ["LinearRegression", "least_squares"]
@@ -96,24 +96,24 @@ class LinearRegression(LinearRegressor):
         if self.solver == "gd":
             self._descend(data, 0.0, 0.0, self.max_iter)
             return self
-        self.n_iter_, problem = 1, centred(data, self.fit_intercept)
+        self.n_iter_, problem = 1, Centred(data, self.fit_intercept)
         if self.positive:
-            weights = _non_negative(problem.X, problem.y)
+            weights = _non_negative(problem)
         else:
-            weights, self.rank_, singular = least_squares(problem.X, problem.y, self.solver, self.tol)
+            weights, self.rank_, singular = least_squares(problem, self.solver, self.tol)
             if singular is not None:
                 self.singular_ = singular
         self._learn(weights, intercept_of(weights, problem), data.y.ndim == 1)
         return self
 
 
-def least_squares(X: Array, y: Array, solver: str = "auto", tolerance: float = 1e-6) -> tuple[Array, int, Array]:
+def least_squares(problem: Centred, solver: str = "auto", tolerance: float = 1e-6) -> tuple[Array, int, Array]:
     """The weights of smallest norm among those that minimise ‖X w - y‖².
 
     Parameters
     ----------
-    X : array (n_samples, n_features)
-    y : array (n_samples, n_outputs)
+    problem : Centred
+        X (n_samples, n_features) and y (n_samples, n_outputs).
     solver : {"auto", "cholesky", "qr", "svd"}
     tolerance : float
         Singular values below this times the largest one count as zero.
@@ -125,15 +125,14 @@ def least_squares(X: Array, y: Array, solver: str = "auto", tolerance: float = 1
     singular : array or None
         Singular values, where they were worked out.
     """
-    n_samples, n_features = X.shape
+    n_samples, n_features = problem.y.shape[0], problem.n_features
     weights = None
     if n_samples >= n_features and solver in ("auto", "cholesky"):
         # XᵀX has the squares of the singular values; its pivots overestimate the smallest by up to n_features.
-        lowest = n_features * tolerance * tolerance
-        weights = solve_positive_definite(gram(X), namespace(X).matrix_transpose(X) @ y, lowest)
+        weights = solve_positive_definite(*problem.normal_equations(), n_features * tolerance * tolerance)
     elif n_samples >= n_features and solver == "qr":
-        weights = _by_qr(X, y, n_features * tolerance)
-    return _by_svd(X, y, tolerance) if weights is None else (weights, n_features, None)
+        weights = _by_qr(problem.X, problem.y, n_features * tolerance)
+    return _by_svd(problem.X, problem.y, tolerance) if weights is None else (weights, n_features, None)
 
 
 def _by_qr(X: Array, y: Array, lowest: float) -> Array | None:
@@ -157,11 +156,15 @@ def _by_svd(X: Array, y: Array, tolerance: float) -> tuple[Array, int, Array]:
     return weights, int(to_numpy(xp.count_nonzero(kept))), singular
 
 
-def _non_negative(X: Array, y: Array) -> Array:
+def _non_negative(problem: Centred) -> Array:
     """The weights, none below zero, that minimise ‖X w - y‖²."""
-    xp, precision = namespace(X), 10 * float(namespace(X).finfo(X.dtype).eps)
+    xp = namespace(problem.y)
+    matrix, correlation = problem.normal_equations()
+    precision = 10 * float(xp.finfo(matrix.dtype).eps)
     found = [
-        minimise_elastic_net(X, y[:, k], 0.0, 0.0, positive=True, tolerance=precision, max_iter=10_000)
-        for k in range(y.shape[1])
+        descend_gram(
+            matrix, correlation[:, k], problem.squares[k], Penalty(0.0, 0.0, True), tolerance=precision, max_iter=10_000
+        )
+        for k in range(correlation.shape[1])
     ]
     return xp.stack([each.weights for each in found], axis=1)

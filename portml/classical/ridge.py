@@ -9,9 +9,8 @@ from typing import Any, Self
 
 from portml.backends import Array, namespace, to_numpy
 from portml.classical.linear_model import (
+    Centred,
     LinearRegressor,
-    centred,
-    gram,
     intercept_of,
     solve_positive_definite,
     total_weight,
@@ -95,8 +94,8 @@ class Ridge(LinearRegressor):
                 raise ArgumentError("alpha: gradient descent takes one for all outputs; fit them one by one")
             self._descend(data, 0.0, alphas[0] / total_weight(data), 1000 if self.max_iter is None else self.max_iter)
             return self
-        problem = centred(data, self.fit_intercept)
-        weights, self.solver_ = ridge_weights(problem.X, problem.y, alphas, self.solver_)
+        problem = Centred(data, self.fit_intercept)
+        weights, self.solver_ = ridge_weights(problem, alphas, self.solver_)
         self._learn(weights, intercept_of(weights, problem), data.y.ndim == 1)
         return self
 
@@ -119,28 +118,26 @@ def to_list(values: Any) -> Any:
     return to_numpy(values).tolist() if hasattr(values, "dtype") and hasattr(values, "shape") else values
 
 
-def ridge_weights(X: Array, y: Array, alphas: list[float], solver: str) -> tuple[Array, str]:
+def ridge_weights(problem: Centred, alphas: list[float], solver: str) -> tuple[Array, str]:
     """The weights (n_features, n_outputs) that minimise ‖X w - y‖² + α ‖w‖², and the solver that found them.
 
     Parameters
     ----------
-    X : array (n_samples, n_features)
-    y : array (n_samples, n_outputs)
+    problem : Centred
+        X (n_samples, n_features) and y (n_samples, n_outputs).
     alphas : list of float
         One for each output.
     solver : {"cholesky", "svd"}
         Where "cholesky" meets a singular matrix "svd" is used.
     """
-    weights = _by_cholesky(X, y, alphas) if solver == "cholesky" else None
-    return (_by_svd(X, y, alphas), "svd") if weights is None else (weights, "cholesky")
+    weights = _by_cholesky(problem, alphas) if solver == "cholesky" else None
+    return (_by_svd(problem.X, problem.y, alphas), "svd") if weights is None else (weights, "cholesky")
 
 
-def _by_cholesky(X: Array, y: Array, alphas: list[float]) -> Array | None:
-    xp = namespace(X)
-    n_samples, n_features = X.shape
-    transposed = xp.matrix_transpose(X)
-    dual = n_features > n_samples
-    matrix, right = (X @ transposed, y) if dual else (gram(X), transposed @ y)
+def _by_cholesky(problem: Centred, alphas: list[float]) -> Array | None:
+    xp, y = namespace(problem.y), problem.y
+    dual = problem.n_features > y.shape[0]
+    matrix, right = (problem.X @ xp.matrix_transpose(problem.X), y) if dual else problem.normal_equations()
     solved = []
     groups = [range(len(alphas))] if len(set(alphas)) == 1 else [range(k, k + 1) for k in range(len(alphas))]
     for group in groups:
@@ -150,7 +147,7 @@ def _by_cholesky(X: Array, y: Array, alphas: list[float]) -> Array | None:
             return None
         solved.append(found)
     weights = xp.concat(solved, axis=1)
-    return transposed @ weights if dual else weights
+    return xp.matrix_transpose(problem.X) @ weights if dual else weights
 
 
 def _with_ridge(matrix: Array, alpha: float) -> Array:
