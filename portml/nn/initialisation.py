@@ -14,16 +14,20 @@ import secrets
 from numbers import Integral
 
 from portml.backends import Array, Backend, get_backend, namespace
-from portml.errors import ArgumentError, ShapeError
+from portml.errors import ArgumentError, RangeError, ShapeError
 from portml.random import Generator
 
 __all__ = [
+    "calculate_gain",
+    "dirac",
+    "eye",
     "generator_for",
     "he_normal",
     "he_uniform",
     "lecun_normal",
     "lecun_uniform",
     "orthogonal",
+    "sparse",
     "truncated_normal",
     "uniform_fan_in",
     "xavier_normal",
@@ -31,6 +35,13 @@ __all__ = [
 ]
 
 Shape = tuple[int, ...]
+
+_GAINS = {
+    **dict.fromkeys(("linear", "conv1d", "conv2d", "conv3d", "sigmoid"), 1.0),
+    "tanh": 5 / 3,
+    "relu": math.sqrt(2),
+    "selu": 3 / 4,
+}
 
 
 def he_normal(shape: Shape, *, rng: Generator, gain: float = math.sqrt(2), dtype: str = "float32") -> Array:
@@ -96,6 +107,68 @@ def orthogonal(shape: Shape, *, rng: Generator, gain: float = 1.0, dtype: str = 
     q, r = xp.linalg.qr(normal)
     q = q * xp.sign(xp.linalg.diagonal(r)) * gain
     return xp.reshape(xp.matrix_transpose(q) if rows < columns else q, shape)
+
+
+def sparse(shape: Shape, *, sparsity: float, rng: Generator, std: float = 0.01, dtype: str = "float32") -> Array:
+    r""":math:`\mathcal N(0, \sigma^2)` with ⌈sparsity · rows⌉ zeros in each column, at random.  [Martens 2010]"""
+    if len(shape) != 2:
+        raise ShapeError(f"shape: sparse weights are a matrix, got {shape}")
+    if not 0 <= sparsity <= 1:
+        raise RangeError(f"sparsity: expected a share in [0, 1], got {sparsity}")
+    rows, columns = shape
+    values = rng.normal(0.0, std, shape, dtype=dtype)
+    # The places of the smallest of random numbers are a random choice of places.
+    order = namespace(values).argsort(rng.random((rows, columns), "float64"), axis=0)
+    ranks = namespace(values).argsort(order, axis=0)
+    return namespace(values).where(ranks < math.ceil(sparsity * rows), namespace(values).zeros_like(values), values)
+
+
+def eye(shape: Shape, *, backend: str | Backend | None = None, dtype: str = "float32") -> Array:
+    """The identity, cut or filled with zeros to a matrix of this shape: a linear layer that hands on its inputs."""
+    if len(shape) != 2:
+        raise ShapeError(f"shape: the identity is a matrix, got {shape}")
+    opened = get_backend(backend)
+    return opened.xp.eye(*shape, dtype=opened.dtype(dtype), device=opened.device)
+
+
+def dirac(shape: Shape, *, groups: int = 1, backend: str | Backend | None = None, dtype: str = "float32") -> Array:
+    """One in the middle of the window of channel i of output i, of each group: a convolution that hands on its inputs.
+
+    Outputs beyond the number of input channels are zero.
+    """
+    if len(shape) < 3:
+        raise ShapeError(f"shape: the weight of a convolution has three axes or more, got {shape}")
+    if groups < 1 or shape[0] % groups:
+        raise ArgumentError(f"groups: expected a divisor of the {shape[0]} outputs, got {groups}")
+    opened = get_backend(backend)
+    xp, dtype_, device = opened.xp, opened.dtype(dtype), opened.device
+    one_group = xp.eye(shape[0] // groups, shape[1], dtype=dtype_, device=device)
+    weight = xp.reshape(xp.concat([one_group] * groups, axis=0), (*shape[:2], *[1] * (len(shape) - 2)))
+    for axis, length in enumerate(shape[2:]):
+        middle = xp.astype(xp.arange(length, device=device) == length // 2, dtype_)
+        weight = weight * xp.reshape(middle, tuple(length if other == axis + 2 else 1 for other in range(len(shape))))
+    return weight
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """The factor by which initial weights make up for what an activation does to the variance.
+
+    Parameters
+    ----------
+    nonlinearity : {"linear", "conv1d", "conv2d", "conv3d", "sigmoid", "tanh", "relu", "leaky_relu", "selu"}
+    param : float, optional
+        The slope of "leaky_relu" below zero, 0.01 by default.
+
+    Raises
+    ------
+    ArgumentError
+        If the activation is none of these.
+    """
+    if nonlinearity == "leaky_relu":
+        return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
+    if nonlinearity not in _GAINS:
+        raise ArgumentError(f"nonlinearity: expected one of leaky_relu, {', '.join(_GAINS)}, got {nonlinearity!r}")
+    return _GAINS[nonlinearity]
 
 
 def generator_for(rng: Generator | int | None, backend: str | Backend | None) -> Generator:

@@ -315,28 +315,29 @@ class Module:
         return self
 
     def extra_repr(self) -> str:
-        """What `repr` shows between the parentheses of a module without children."""
+        """What `repr` shows between the parentheses, before the children."""
         return ""
 
     def __repr__(self) -> str:
         lines = [f"({name}): " + repr(child).replace("\n", "\n  ") for name, child in self.named_children()]
+        extra = self.extra_repr()
         if not lines:
-            return f"{type(self).__name__}({self.extra_repr()})"
-        return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
+            return f"{type(self).__name__}({extra})"
+        return f"{type(self).__name__}(\n  " + "\n  ".join([extra, *lines] if extra else lines) + "\n)"
 
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
             # Python asks here only for what is no attribute: perhaps a parameter that is computed from others.
-            parametrised = vars(self).get("parametrizations")
-            if parametrised is not None and name in vars(parametrised):
-                return vars(parametrised)[name]()
+            computed = _computed(self, name)
+            if computed is not None:
+                return computed()
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        parametrised = vars(self).get("parametrizations")
-        if parametrised is not None and name in vars(parametrised):
-            vars(parametrised)[name].invert(value)
+        computed = _computed(self, name)
+        if computed is not None:
+            computed.invert(value)
             return
         if isinstance(vars(self).get(name), Parameter) and not isinstance(value, Parameter | None):
             raise ArgumentError(
@@ -387,6 +388,13 @@ class Module:
                 floating = "float" in str(value.dtype)
                 target = backend or backend_of(value)
                 setattr(self, name, target.asarray(value, dtype=dtype if floating else None))
+
+
+def _computed(module: Module, name: str) -> Any:
+    """What computes this parameter of the module from others, if anything does; see `portml.nn.parametrisation`."""
+    parametrised = vars(module).get("parametrizations")
+    found = None if parametrised is None else vars(parametrised).get(name)
+    return found if isinstance(found, Module) else None
 
 
 def _place_of(array: Array) -> tuple[str, str]:

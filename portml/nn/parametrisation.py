@@ -20,6 +20,7 @@ from portml.random import Generator
 from portml.random.arguments import checked_count
 
 __all__ = [
+    "ParametrizationList",
     "SpectralNorm",
     "WeightNorm",
     "is_parametrized",
@@ -146,7 +147,7 @@ def register_parametrization(module: M, name: str, parametrization: Module) -> M
         chain.add_module(str(len(list(chain.children()))), parametrization)
         return module
     weight = _own_parameter(module, name)
-    chain = _Chain(weight, parametrization)
+    chain = ParametrizationList(weight, parametrization)
     shape = tuple(chain().shape)
     if shape != tuple(weight.shape):
         raise ShapeError(f"parametrization: expected it to give {name}'s shape {tuple(weight.shape)}, got {shape}")
@@ -194,7 +195,7 @@ def remove_parametrizations(module: M, name: str = "weight", leave_parametrized:
 def is_parametrized(module: Module, name: str | None = None) -> bool:
     """Whether a parameter, or any parameter, of this very module is computed."""
     found = vars(module).get("parametrizations")
-    return found is not None and (name is None or name in vars(found))
+    return found is not None and (name is None or name in found)
 
 
 class WeightNorm(Module):
@@ -288,8 +289,16 @@ class SpectralNorm(Module):
         return operations.reshape(weight, (weight.shape[0], math.prod(weight.shape[1:])))
 
 
-class _Chain(Module):
-    """One computed parameter: what is learnt (`original`, or `original0`, …), and the modules that compute with it."""
+class ParametrizationList(Module):
+    """One computed parameter: what is learnt (`original`, or `original0`, …), and the modules that compute with it.
+
+    Parameters
+    ----------
+    weight : Parameter
+        What was learnt so far.
+    parametrization : Module
+        The first that computes.
+    """
 
     def __init__(self, weight: Parameter, parametrization: Module) -> None:
         originals = _inverted(parametrization, weight)
