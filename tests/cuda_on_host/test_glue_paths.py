@@ -61,6 +61,11 @@ def test_more_than_three_spatial_axes_are_left_to_the_twin(cuda_on_host: HostLib
     assert_close(*both("avg_pool", x, **counting), "reduction")
     assert_close(*both("avg_pool_saving", x, **counting), "reduction")
     assert_close(*both("avg_pool_backward", y, (), x, needs=(True,), **counting), "gradient")
+    size = {"output_size": (2, 3, 2, 3)}
+    y, chosen = KERNELS["adaptive_max_pool"].function(x, **size)
+    assert_close(*both("adaptive_max_pool", x, **size), "exact")
+    g = ((y, chosen), (y, chosen))
+    assert_close(*both("adaptive_max_pool_backward", *g, x, needs=(True,), **size), "gradient")
 
 
 @pytest.mark.parametrize("dtype", ["int64", "float16"])
