@@ -444,5 +444,6 @@ def _raw_unless_tracked(result: Any) -> Any:
     if isinstance(result, Tensor):
         return result if result.requires_grad else result.value
     if isinstance(result, tuple):
-        return tuple(map(_raw_unless_tracked, result))
+        parts = map(_raw_unless_tracked, result)
+        return type(result)(*parts) if hasattr(result, "_fields") else tuple(parts)
     return result

@@ -55,7 +55,7 @@ class ElasticNetPenalty:
             total = total + self._of(parameter)
         return self.strength * total
 
-    def _of(self, parameter: Tensor) -> Array:
+    def _of(self, parameter: Array) -> Array:
         sizes, squares = self.l1_ratio, 1.0 - self.l1_ratio
         if squares == 0:
             return operations.sum(operations.abs(parameter))

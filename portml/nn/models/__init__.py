@@ -2,8 +2,30 @@
 
 from __future__ import annotations
 
+from portml.nn.models.autoencoder import (
+    Autoencoder,
+    VariationalAutoencoder,
+    VariationalOutput,
+    negative_evidence_lower_bound,
+)
+from portml.nn.models.gan import ImageDiscriminator, ImageGenerator
 from portml.nn.models.lenet import LeNet5
 from portml.nn.models.mlp import MLP
 from portml.nn.models.resnet import BasicBlock, ResNet
+from portml.nn.models.siamese import SiameseNetwork
+from portml.nn.models.unet import UNet
 
-__all__ = ["MLP", "BasicBlock", "LeNet5", "ResNet"]
+__all__ = [
+    "MLP",
+    "Autoencoder",
+    "BasicBlock",
+    "ImageDiscriminator",
+    "ImageGenerator",
+    "LeNet5",
+    "ResNet",
+    "SiameseNetwork",
+    "UNet",
+    "VariationalAutoencoder",
+    "VariationalOutput",
+    "negative_evidence_lower_bound",
+]
