@@ -73,8 +73,8 @@ def _(
     losses[losses > -0.5 * IMPOSSIBLE] = 0.0 if zero_infinity else np.inf
     if reduction == "mean":
         losses /= np.maximum(target_lengths, 1).astype(losses.dtype)
-    result = np.asarray(reduce_losses(losses, reduction)), alpha
-    return result if out is None else tuple(given(each, to) for each, to in zip(result, out, strict=True))  # type: ignore[return-value]
+    to_loss, to_alpha = (None, None) if out is None else out
+    return given(reduce_losses(losses, reduction), to_loss), given(alpha, to_alpha)
 
 
 @ctc_loss_backward.on("numpy")
@@ -160,7 +160,8 @@ def _labels(targets: Integers, blank: int, n_classes: int) -> Integers:
 
 def _said(log_probabilities: Floats, labels: Integers) -> Floats:
     said: Floats = log_probabilities[:, np.arange(len(labels))[:, None], labels]
-    return np.maximum(said, said.dtype.type(IMPOSSIBLE), out=said)
+    np.maximum(said, said.dtype.type(IMPOSSIBLE), out=said)
+    return said
 
 
 def _barred(labels: Integers, dtype: Any) -> Floats:
@@ -183,4 +184,5 @@ def _log_likelihood(alpha: Floats, input_lengths: Integers, target_lengths: Inte
     largest = ends.max(axis=1)
     found = np.log(np.exp(ends - largest[:, None]).sum(axis=1)) + largest
     nothing = np.where(target_lengths == 0, alpha.dtype.type(0), alpha.dtype.type(IMPOSSIBLE))
-    return np.where(input_lengths == 0, nothing, found)
+    likelihood: Floats = np.where(input_lengths == 0, nothing, found)
+    return likelihood

@@ -59,7 +59,9 @@ def pairwise_loss(name: str, value: str, slopes: str, preamble: str = "") -> Pai
             __shared__ T scratch[THREADS];
             const int64 first = row * {CHUNK}, last = first + {CHUNK} < n ? first + {CHUNK} : n;
             T sum = T(0);
-            for (int64 k = first + threadIdx.x; k < last; k += THREADS) sum += value(prediction[k], target[k], extra, other);
+            for (int64 k = first + threadIdx.x; k < last; k += THREADS) {{
+              sum += value(prediction[k], target[k], extra, other);
+            }}
             sum = block_sum(sum, scratch);
             if (threadIdx.x == 0) y[row] = sum * scale;
             """,

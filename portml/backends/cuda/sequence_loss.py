@@ -219,7 +219,7 @@ def _ctc_loss_backward(
 
 
 def _forward(
-    arrays: tuple[Array, ...], blank: int, reduction: str, zero_infinity: bool, out: Any, to_alpha: Any
+    arrays: tuple[Array, Array, Array, Array], blank: int, reduction: str, zero_infinity: bool, out: Any, to_alpha: Any
 ) -> tuple[Array, Array]:
     twins.refuse_unfit_sequences(*arrays, blank)
     refuse_unknown_reduction(reduction)

@@ -1,9 +1,9 @@
 """Connectionist temporal classification: the probability of a sequence of labels, however it is stretched in time.
 
 A path says a label or "blank" at each step; it stands for the sequence that is left when repeated labels are merged and
-blanks dropped.  With blanks put between the labels and around them, L = 2 S + 1 places, a path goes from place to place:
-it stays, steps on, or skips the blank between two different labels.  Everything is done with logarithms, in which
-`IMPOSSIBLE` stands for that of 0: subtracting infinities would give NaN.
+blanks dropped.  With blanks put between the labels and around them, L = 2 S + 1 places, a path goes from place to
+place: it stays, steps on, or skips the blank between two different labels.  Everything is done with logarithms, in
+which `IMPOSSIBLE` stands for that of 0: subtracting infinities would give NaN.
 [Graves, Fernández, Gomez & Schmidhuber 2006, section 4]
 """
 
