@@ -46,7 +46,7 @@ class LinearSVC(Classifier):
     loss : {"squared_hinge", "hinge"}
     dual : bool or "auto"
         Whether to solve the dual, by coordinate descent, or the primal, by Newton's method, which the hinge is not
-        smooth enough for.  "auto" takes the dual for "hinge" or where there are fewer samples than features.
+        smooth enough for.  "auto" takes the primal where it can: both have the same optimum, which is unique.
     tol : float
     C : float
         The price of a sample on the wrong side of its margin.
@@ -121,13 +121,17 @@ class LinearSVC(Classifier):
                 "This solver needs samples of at least 2 classes in the data, but the data contains only one class: "
                 f"{to_numpy(data.classes).tolist()[0]!r}"
             )
-        by_class = data.backend.asarray(class_weights(self.class_weight, data.y, data.classes), dtype=data.X.dtype)
-        C = float(self.C) * xp.take(by_class, data.y, axis=0)
+        C = xp.full_like(data.X[:, 0], float(self.C))
         if data.sample_weight is not None:
             C = C * data.sample_weight
-        samples, solve = self._augmented(data.X), self._solver(data.X)
-        positives = [1] if n_classes == 2 else list(range(n_classes))
-        found = [solve(samples, xp.where(data.y == code, xp.ones_like(C), -1.0), C) for code in positives]
+        weights = class_weights(self.class_weight, data.y, data.classes)
+        samples, solve, found = self._augmented(data.X), self._solver(data.X), []
+        for code in [1] if n_classes == 2 else range(n_classes):
+            # Of more than two classes the rest is no class, and weighs as it is: LIBLINEAR's habit.
+            of_rest = weights[0] if n_classes == 2 else 1.0
+            is_positive = data.y == code
+            targets = xp.where(is_positive, xp.ones_like(C), -1.0)
+            found.append(solve(samples, targets, C * xp.where(is_positive, xp.full_like(C, weights[code]), of_rest)))
         self._keep(found, data.X)
         return self
 
@@ -184,7 +188,7 @@ class LinearSVC(Classifier):
         return xp.concat([X, xp.full_like(X[:, :1], float(self.intercept_scaling))], axis=1)
 
     def _solver(self, X: Array) -> Callable[[Array, Array, Array], _Separation]:
-        in_dual = self.loss == "hinge" or X.shape[0] < X.shape[1] if self.dual == "auto" else bool(self.dual)
+        in_dual = self.loss == "hinge" if self.dual == "auto" else bool(self.dual)
         if not in_dual:
             return lambda samples, targets, C: separate_by_newton(
                 samples, targets, C, tolerance=float(self.tol), max_iter=int(self.max_iter)

@@ -136,7 +136,7 @@ class SupportVectorMachine(Estimator):
             return linear_kernel(X, xp.matmul(xp.matrix_transpose(coefficients), vectors))
         height = max(1, int(self.cache_size * MEGABYTE / (16 * max(stop - start, 1))))
         blocks = [
-            self._sum_of_block(X[first : first + height, :], vectors, coefficients)
+            self._sum_of_block(X[first : min(first + height, X.shape[0]), :], vectors, coefficients)
             for first in range(0, X.shape[0], height)
         ]
         return xp.concat(blocks, axis=0) if len(blocks) > 1 else blocks[0]
