@@ -172,9 +172,7 @@ class DecisionTreeClassifier(_DecisionTree, Classifier):
         sample_weight : array (n_samples,), optional
             Not negative; samples of weight zero are left out.
         """
-        data = read_training_data(
-            self, X, y, sample_weight, labels=True, allow_nan=True, non_negative_weights=True
-        )
+        data = read_training_data(self, X, y, sample_weight, labels=True, allow_nan=True, non_negative_weights=True)
         growth = growth_of(self, CLASSIFICATION, data.X.shape, data.classes.shape[0])
         targets = data.xp.astype(data.y, data.xp.int32)
         weights = weights_of(self.class_weight, targets, data.classes, data.sample_weight)

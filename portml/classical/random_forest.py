@@ -410,6 +410,6 @@ def _in_parallel(function: Any, items: list[Any], n_jobs: int | None) -> list[An
         from joblib import Parallel, delayed
     except ImportError as error:
         raise MissingDependencyError(
-            f'n_jobs={n_jobs} needs joblib, which is not installed: pip install joblib, or leave n_jobs=None'
+            f"n_jobs={n_jobs} needs joblib, which is not installed: pip install joblib, or leave n_jobs=None"
         ) from error
     return list(Parallel(n_jobs=n_jobs, prefer="threads")(delayed(function)(item) for item in items))

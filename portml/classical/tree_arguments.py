@@ -141,10 +141,7 @@ def _n_columns(estimator: Any, n_features: int) -> int:
     check_parameter(
         estimator,
         "max_features",
-        wanted is None
-        or _is_in(wanted, ("sqrt", "log2"))
-        or _is_integer(wanted, 1)
-        or _is_share(wanted),
+        wanted is None or _is_in(wanted, ("sqrt", "log2")) or _is_integer(wanted, 1) or _is_share(wanted),
         "an int in the range [1, inf), a float in the range (0.0, 1.0], a str among {'sqrt', 'log2'} or None",
     )
     if wanted is None:

@@ -1,31 +1,16 @@
-"""Growing a decision tree: level by level, all nodes of a level at once.
-
-Each level is a handful of array operations.  Only two pairs of numbers are read from the device for it: how many nodes
-are split and how many samples they have, and the same for the nodes that will be looked at next.
-"""
+"""Growing a decision tree from a table's codes, and what its splits tell."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
 
 from portml.backends import Array, device_of, namespace, to_numpy
-from portml.backends.kernels.trees import (
-    child_keys,
-    node_statistics,
-    regroup_samples,
-    route_samples,
-    split_nodes,
-)
-from portml.classical.tree import LEAF, Tree
+from portml.backends.kernels import tree_growth as kernels
+from portml.backends.kernels.trees import entropy, gini
+from portml.classical.tree import Tree
 from portml.classical.tree_table import TreeTable
 
 __all__ = ["Growth", "entropy", "gini", "grow_tree", "information_gain"]
-
-PURE = 2.220446049250313e-16
-"""A node with no more impurity than rounding makes is not split."""
-UNDEFINED = -2
-"""Feature and threshold of a leaf."""
 
 
 @dataclass(frozen=True)
@@ -40,63 +25,6 @@ class Growth:
     min_weight_leaf: float
     min_impurity_decrease: float
     max_features: int
-
-
-@dataclass
-class _Level:
-    """The nodes of one level.
-
-    Attributes
-    ----------
-    statistics, n_samples, impurity : arrays (n_nodes, ...)
-    first_child : array (n_nodes,) of int64
-        The number, in the next level, of the left child, which the right one follows; -1 in leaves.
-    feature, threshold, missing_left : arrays (n_nodes,)
-    parents : array (n_split,) of int64
-        The nodes that have children.
-    """
-
-    statistics: Array
-    n_samples: Array
-    impurity: Array
-    first_child: Any = None
-    feature: Any = None
-    threshold: Any = None
-    missing_left: Any = None
-    parents: Any = None
-
-
-def entropy(counts: Array) -> Array:
-    r"""The entropy of distributions in bits, :math:`-\sum_k p_k \log_2 p_k`.  [Shannon 1948, section 6]
-
-    Parameters
-    ----------
-    counts : array (..., n_classes)
-        Counts or weights of the classes, of float32 or float64.
-
-    Returns
-    -------
-    array (...)
-    """
-    xp = namespace(counts)
-    share = _shares(counts)
-    positive = xp.where(share > 0.0, share, xp.ones_like(share))
-    return -xp.sum(positive * xp.log2(positive), axis=-1) + 0.0
-
-
-def gini(counts: Array) -> Array:
-    r"""The probability that two samples drawn from a distribution differ, :math:`1 - \sum_k p_k^2`.
-
-    Parameters
-    ----------
-    counts : array (..., n_classes)
-
-    Returns
-    -------
-    array (...)
-    """
-    share = _shares(counts)
-    return 1.0 - namespace(counts).sum(share * share, axis=-1)
 
 
 def information_gain(parent: Array, left: Array, right: Array) -> Array:
@@ -140,247 +68,34 @@ def grow_tree(table: TreeTable, targets: Array, weights: Array | None, growth: G
     -------
     Tree
     """
-    grower = _Grower(table, targets, weights, growth, key)
-    while grower.search() and grower.split():
-        pass
-    return _assembled(grower.levels, growth, table.codes.shape[0])
-
-
-class _Grower:
-    """What changes from level to level: which samples are in which node, and the nodes of the levels so far.
-
-    `samples` and, for a presorted table, `orders` list the samples of the nodes that are looked at, node after node;
-    `chosen` says which nodes of the last level these are.
-    """
-
-    def __init__(
-        self, table: TreeTable, targets: Array, weights: Array | None, growth: Growth, key: Array | None
-    ) -> None:
-        xp, device = namespace(table.codes), device_of(table.codes)
-        n_features, n_samples = table.codes.shape
-        self.table, self.targets, self.weights, self.growth = table, targets, weights, growth
-        self.xp, self.draws = xp, key is not None
-        self.is_presorted = table.orders is not None and growth.max_features >= n_features
-        self.node_of = xp.zeros((n_samples,), dtype=xp.int32, device=device)
-        self.samples = xp.arange(n_samples, dtype=xp.int32, device=device)[None, :]
-        self.orders = table.orders
-        n_listed = n_samples
-        if weights is not None:
-            self.node_of = xp.where(weights > 0.0, self.node_of, xp.full_like(self.node_of, -1))
-            n_listed = int(to_numpy(xp.sum(xp.astype(self.node_of == 0, xp.int64))))
-        self.starts = xp.asarray([0, n_listed], dtype=xp.int64, device=device)
-        if n_listed < n_samples:
-            self.samples = self._regrouped(self.samples, n_listed)
-            self.orders = self._regrouped(self.orders, n_listed) if self.is_presorted else None
-        self.keys = xp.zeros((1,), dtype=xp.uint32, device=device) if key is None else key
-        self.levels = [self._level()]
-        self.total_weight = _weight(self.levels[0].statistics, growth)[0]
-        self.chosen: Any = None
-
-    def search(self) -> bool:
-        """Choose the nodes of the last level that may be split, and list their samples; False if there are none."""
-        xp, level = self.xp, self.levels[-1]
-        searched = _worth_searching(level, self.growth, depth=len(self.levels) - 1)
-        n_searched, n_listed = _counts(searched, level.n_samples)
-        if n_searched == 0:
-            return False
-        self.chosen = _positions(searched, n_searched)
-        if n_searched < searched.shape[0]:
-            slot = _numbered(searched)
-            self.node_of = xp.where(self.node_of < 0, self.node_of, xp.take(slot, _or_zero(self.node_of)))
-            self.starts = _starts(xp.take(level.n_samples, self.chosen))
-            self.samples = self._regrouped(self.samples, n_listed)
-            self.keys = xp.take(self.keys, self.chosen)
-        if self.is_presorted and len(self.levels) > 1:
-            self.orders = self._regrouped(self.orders, n_listed)
-        return True
-
-    def split(self) -> bool:
-        """Split the nodes that were chosen; False if none could be."""
-        xp, level, growth = self.xp, self.levels[-1], self.growth
-        score, feature, code, following, missing_left, n_left = self._best_splits()
-        is_split = score > -xp.inf
-        if growth.min_impurity_decrease > 0.0:
-            removed = score - _score(xp.take(level.statistics, self.chosen, axis=0), growth)
-            is_split = is_split & (removed / self.total_weight + PURE >= growth.min_impurity_decrease)
-        n_here = xp.take(level.n_samples, self.chosen)
-        n_split, n_listed = _counts(is_split, n_here)
-        if n_split == 0:
-            return False
-        number = _numbered(is_split)
-        self._record(level, number, feature, self.table.thresholds(feature, code, following), missing_left)
-        splits = _positions(is_split, n_split)
-        level.parents = xp.take(self.chosen, splits)
-        left, right = (xp.where(is_split, 2 * number + side, number) for side in (0, 1))
-        options = {"n_codes": self.table.n_codes, "missing": self.table.missing}
-        self.node_of = route_samples(
-            self.table.codes, self.node_of, feature, code, missing_left, left, right, **options
-        )
-        n_left, n_here = xp.take(n_left, splits), xp.take(n_here, splits)
-        self.starts = _starts(_interleaved(n_left, n_here - n_left))
-        self.samples = self._regrouped(self.samples, n_listed)
-        parents = xp.take(self.keys, splits)
-        self.keys = _interleaved(*(child_keys(parents) if self.draws else (parents, parents)))
-        self.levels.append(self._level())
-        return True
-
-    def _best_splits(self) -> tuple[Array, ...]:
-        table, growth = self.table, self.growth
-        found: tuple[Array, ...] = split_nodes(
-            table.codes,
-            self.orders if self.is_presorted else self.samples,
-            self.starts,
-            self.targets,
-            self.weights,
-            self.keys,
-            criterion=growth.criterion,
-            n_classes=growth.n_classes,
-            n_codes=table.n_codes,
-            presorted=self.is_presorted,
-            missing=table.missing,
-            min_samples_leaf=growth.min_samples_leaf,
-            min_weight_leaf=growth.min_weight_leaf,
-            max_features=growth.max_features,
-        )
-        return found
-
-    def _level(self) -> _Level:
-        options = {"criterion": self.growth.criterion, "n_classes": self.growth.n_classes}
-        sums = node_statistics(self.targets, self.weights, self.samples[0, :], self.starts, **options)
-        return _Level(sums, self.starts[1:] - self.starts[:-1], _impurity(sums, self.growth))
-
-    def _regrouped(self, orders: Array, size: int) -> Array:
-        return regroup_samples(orders, self.node_of, self.starts, size=size)
-
-    def _record(self, level: _Level, number: Array, feature: Array, threshold: Array, missing_left: Array) -> None:
-        """Note the splits of the chosen nodes among all of the level."""
-        xp, n_nodes = self.xp, level.n_samples.shape[0]
-        every = xp.arange(n_nodes, dtype=xp.int64, device=device_of(number))
-        place = xp.clip(xp.searchsorted(self.chosen, every), 0, self.chosen.shape[0] - 1)
-        number = xp.astype(xp.where(xp.take(self.chosen, place) == every, xp.take(number, place), -1), xp.int64)
-        level.first_child = xp.where(number >= 0, 2 * number, number)
-        level.feature = xp.where(number >= 0, xp.take(feature, place), UNDEFINED)
-        level.threshold = xp.where(number >= 0, xp.take(threshold, place), float(UNDEFINED))
-        level.missing_left = xp.take(missing_left, place) & (number >= 0)
-
-
-def _worth_searching(level: _Level, growth: Growth, depth: int) -> Array:
-    """Which nodes may be split at all."""
-    xp = namespace(level.impurity)
-    if depth >= growth.max_depth:
-        return xp.zeros_like(level.impurity, dtype=xp.bool)
-    least = max(growth.min_samples_split, 2 * growth.min_samples_leaf)
-    is_mixed = (level.impurity > PURE) & (level.n_samples >= least)
-    return is_mixed & (_weight(level.statistics, growth) >= 2.0 * growth.min_weight_leaf)
-
-
-def _counts(flags: Array, n_samples: Array) -> tuple[int, int]:
-    """How many nodes are marked, and how many samples they have; read from the device."""
-    xp = namespace(flags)
-    ones = xp.astype(flags, xp.int64)
-    n_nodes, n_listed = to_numpy(xp.stack([xp.sum(ones), xp.sum(ones * n_samples)]))
-    return int(n_nodes), int(n_listed)
-
-
-def _positions(flags: Array, count: int) -> Array:
-    """Where flags are true, (count,) of int64."""
-    xp = namespace(flags)
-    return xp.argsort(xp.astype(xp.logical_not(flags), xp.int8), stable=True)[:count]
-
-
-def _numbered(flags: Array) -> Array:
-    """0, 1, 2, ... where flags are true and -1 elsewhere, as int32."""
-    xp = namespace(flags)
-    number = xp.cumulative_sum(xp.astype(flags, xp.int32), dtype=xp.int32) - 1
-    return xp.where(flags, number, xp.full_like(number, -1))
-
-
-def _starts(counts: Array) -> Array:
-    return namespace(counts).cumulative_sum(counts, include_initial=True)
-
-
-def _or_zero(number: Array) -> Array:
-    """Numbers of nodes, 0 where there is none."""
-    xp = namespace(number)
-    return xp.maximum(number, xp.zeros_like(number))
-
-
-def _interleaved(left: Array, right: Array) -> Array:
-    xp = namespace(left)
-    return xp.reshape(xp.stack([left, right], axis=1), (-1,))
-
-
-def _shares(counts: Array) -> Array:
-    xp = namespace(counts)
-    total = xp.sum(counts, axis=-1, keepdims=True)
-    return counts / xp.where(total > 0.0, total, xp.ones_like(total))
-
-
-def _weight(statistics: Array, growth: Growth) -> Array:
-    if growth.criterion == "squared_error":
-        return statistics[:, 0]
-    return namespace(statistics).sum(statistics, axis=1)
-
-
-def _impurity(statistics: Array, growth: Growth) -> Array:
-    """Gini impurity, entropy or variance of each node, (n_nodes,)."""
-    if growth.criterion == "squared_error":
-        mean = statistics[:, 1] / statistics[:, 0]
-        return statistics[:, 2] / statistics[:, 0] - mean * mean
-    return gini(statistics) if growth.criterion == "gini" else entropy(statistics)
-
-
-def _score(statistics: Array, growth: Growth) -> Array:
-    """What `split_nodes` would score a node that is not split."""
-    weight = _weight(statistics, growth)
-    if growth.criterion == "squared_error":
-        return statistics[:, 1] * statistics[:, 1] / weight
-    return weight * ((1.0 - gini(statistics)) if growth.criterion == "gini" else -entropy(statistics))
-
-
-def _assembled(levels: list[_Level], growth: Growth, n_features: int) -> Tree:
-    """The nodes of all levels in the order of a walk that goes left first.
-
-    From below, how many nodes hang from each; from above, where each then stands: a left child right behind its parent,
-    a right child behind all that hangs from its sibling.
-    """
-    xp = namespace(levels[0].statistics)
-    sizes = [xp.ones_like(levels[-1].n_samples)]
-    for level in reversed(levels[:-1]):
-        child = _or_zero(level.first_child)
-        below = xp.take(sizes[0], child) + xp.take(sizes[0], child + 1)
-        sizes.insert(0, xp.where(level.first_child < 0, xp.ones_like(below), below + 1))
-    places, right_children = [xp.zeros_like(sizes[0])], []
-    for level, size in zip(levels[:-1], sizes[1:], strict=True):
-        after_left = places[-1] + 1 + xp.take(size, _or_zero(level.first_child))
-        right_children.append(xp.where(level.first_child < 0, xp.full_like(after_left, LEAF), after_left))
-        here = xp.take(places[-1], level.parents) + 1
-        places.append(_interleaved(here, xp.take(after_left, level.parents)))
-    last = levels[-1]
-    right_children.append(xp.full_like(last.n_samples, LEAF))
-    last.feature = xp.full_like(last.n_samples, UNDEFINED)
-    last.threshold = xp.full_like(last.impurity, float(UNDEFINED))
-    last.missing_left = xp.zeros_like(last.n_samples, dtype=xp.bool)
-    order = xp.argsort(xp.concat(places))
-
-    def joined(arrays: list[Array]) -> Array:
-        return xp.take(xp.concat(arrays), order, axis=0)
-
-    right = joined(right_children)
+    right, feature, code, following, missing_left, statistics, n_samples, impurity, depth = kernels.grow_tree(
+        table.codes,
+        table.orders,
+        targets,
+        weights,
+        key,
+        n_codes=table.n_codes,
+        missing=table.missing,
+        **asdict(growth),
+    )
+    xp = namespace(right)
+    is_leaf = right < 0
+    column = xp.where(is_leaf, xp.zeros_like(feature), feature)
     number = xp.arange(right.shape[0], dtype=xp.int64, device=device_of(right))
-    statistics = joined([level.statistics for level in levels])
-    weight = _weight(statistics, growth)
-    means = statistics[:, 1:2] if growth.criterion == "squared_error" else statistics
+    if growth.criterion == "squared_error":
+        weight, sums = statistics[:, 0], statistics[:, 1:2]
+    else:
+        weight, sums = xp.sum(statistics, axis=1), statistics
     return Tree(
-        children_left=xp.where(right < 0, right, number + 1),
+        children_left=xp.where(is_leaf, right, number + 1),
         children_right=right,
-        feature=joined([level.feature for level in levels]),
-        threshold=joined([level.threshold for level in levels]),
-        missing_go_to_left=joined([level.missing_left for level in levels]),
-        impurity=joined([level.impurity for level in levels]),
-        n_node_samples=joined([level.n_samples for level in levels]),
+        feature=feature,
+        threshold=xp.where(is_leaf, float(kernels.UNDEFINED), table.thresholds(column, code, following)),
+        missing_go_to_left=missing_left,
+        impurity=impurity,
+        n_node_samples=n_samples,
         weighted_n_node_samples=weight,
-        value=(means / weight[:, None])[:, None, :],
-        n_features=n_features,
-        max_depth=len(levels) - 1,
+        value=(sums / weight[:, None])[:, None, :],
+        n_features=table.codes.shape[0],
+        max_depth=int(to_numpy(xp.max(depth))),
     )

@@ -44,15 +44,12 @@ class TreeTable:
         A split between values and missing values is infinite.
         """
         xp = namespace(self.values)
-        n_values = self.values.shape[1]
-        values = xp.concat([self.values, xp.full_like(self.values[:, :1], xp.inf)], axis=1)
-        flat = xp.astype(xp.reshape(values, (-1,)), xp.float64)
-        row = feature * (n_values + 1)
-        lower = xp.take(flat, row + code)
-        upper = xp.take(flat, row + following)
-        is_missing = following == self.n_codes - 1 if self.missing else xp.zeros_like(following, dtype=xp.bool)
+        flat, row, last = xp.reshape(self.values, (-1,)), feature * self.values.shape[1], self.values.shape[1] - 1
+        lower, upper = (
+            xp.astype(xp.take(flat, row + xp.where(each < last, each, last)), xp.float64) for each in (code, following)
+        )
         middle = lower / 2.0 + upper / 2.0 if self.orders is not None else lower
-        return xp.where(is_missing, xp.inf, middle)
+        return xp.where(following == self.n_codes - 1, xp.inf, middle) if self.missing else middle
 
 
 def make_table(X: Array, max_bins: int | None) -> TreeTable:

@@ -17,6 +17,8 @@ __all__ = [
     "CRITERIA",
     "child_keys",
     "column_order",
+    "entropy",
+    "gini",
     "node_statistics",
     "regroup_samples",
     "route_samples",
@@ -96,6 +98,7 @@ def split_nodes(
     following : array (n_nodes,) of int64
         The next code that some sample of the node has.
     missing_left : array (n_nodes,) of bool
+        Where the node lacks no value of the column: whether more samples go left.
     n_left : array (n_nodes,) of int64
         How many samples go left.
     """
@@ -143,7 +146,9 @@ def split_nodes(
     score = _at(best, chosen)
     is_split = score > -xp.inf
     side = _at(missing_left, chosen) & is_split
-    n_left = _at(position, chosen) - first + 1 + xp.where(side, _at(in_front, chosen), xp.zeros_like(first))
+    n_absent = _at(in_front, chosen)
+    n_left = _at(position, chosen) - first + 1 + xp.where(side, n_absent, xp.zeros_like(first))
+    side = xp.where(n_absent > 0, side, 2 * n_left > last + 1 - first) & is_split
     found = feature, _at(sorted_codes, place_of), _at(following, place_of), n_left
     feature, code, after, n_left = (xp.where(is_split, each, xp.zeros_like(each)) for each in found)
     return score, feature, code, after, side, n_left
@@ -289,6 +294,45 @@ def tree_leaves(
     return node
 
 
+def entropy(counts: Array) -> Array:
+    r"""The entropy of distributions in bits, :math:`-\sum_k p_k \log_2 p_k`.  [Shannon 1948, section 6]
+
+    Parameters
+    ----------
+    counts : array (..., n_classes)
+        Counts or weights of the classes, of float32 or float64.
+
+    Returns
+    -------
+    array (...)
+    """
+    xp = namespace(counts)
+    share = _shares(counts)
+    positive = xp.where(share > 0.0, share, xp.ones_like(share))
+    return -xp.sum(positive * xp.log2(positive), axis=-1) + 0.0
+
+
+def gini(counts: Array) -> Array:
+    r"""The probability that two samples drawn from a distribution differ, :math:`1 - \sum_k p_k^2`.
+
+    Parameters
+    ----------
+    counts : array (..., n_classes)
+
+    Returns
+    -------
+    array (...)
+    """
+    share = _shares(counts)
+    return 1.0 - namespace(counts).sum(share * share, axis=-1)
+
+
+def _shares(counts: Array) -> Array:
+    xp = namespace(counts)
+    total = xp.sum(counts, axis=-1, keepdims=True)
+    return counts / xp.where(total > 0.0, total, xp.ones_like(total))
+
+
 def column_order(keys: Array, n_features: int) -> Array:
     """The order in which each node looks at its columns, (n_nodes, n_features).
 
@@ -404,4 +448,3 @@ def _best_column(best: Array, varies: Array, keys: Array, max_features: int) -> 
     is_first = xp.cumulative_sum(xp.astype(varies, xp.int64), axis=1) == 1
     chosen = xp.argmax(xp.where(varies & ((turn < max_features) | is_first), best, -xp.inf), axis=1)
     return xp.take_along_axis(order, chosen[:, None], axis=1)[:, 0]
-

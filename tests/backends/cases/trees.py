@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from portml.backends.kernels.tree_growth import grow_tree
 from portml.backends.kernels.trees import node_statistics, regroup_samples, route_samples, split_nodes, tree_leaves
 from tests.backends.kernel_cases import Case, Draw, case, cases
 
@@ -79,6 +80,47 @@ def split_nodes_cases(draw: Draw) -> Iterator[Case]:
     yield case(codes, orders, starts, targets, weights, keys, **(entropy | {"presorted": True, "missing": True}))
 
 
+GROWTH: dict[str, Any] = {
+    "criterion": "gini",
+    "n_classes": 3,
+    "n_codes": 40,
+    "missing": False,
+    "max_depth": 1000,
+    "min_samples_split": 2,
+    "min_samples_leaf": 1,
+    "min_weight_leaf": 0.0,
+    "min_impurity_decrease": 0.0,
+    "max_features": 4,
+}
+
+
+@cases(grow_tree, tolerance="reduction", nan=False)
+def grow_tree_cases(draw: Draw) -> Iterator[Case]:
+    key = draw.integers(0, 2**32, 1, dtype="uint32")
+    for presorted, weighted, changed in (
+        (True, False, {}),
+        (False, True, {"max_features": 2, "n_classes": 2, "min_samples_leaf": 2}),
+        (True, True, {"criterion": "squared_error", "max_depth": 4, "min_weight_leaf": 3.0}),
+        (False, False, {"criterion": "squared_error", "missing": True, "max_depth": 5}),
+        (False, False, {"missing": True, "max_features": 1, "n_codes": 3}),
+        (True, False, {"missing": True, "min_impurity_decrease": 1 / 128, "min_samples_split": 9, "n_classes": 2}),
+        (False, False, {"max_depth": 0}),
+    ):
+        growth = GROWTH | changed
+        codes = draw.integers(0, growth["n_codes"], 4, 70, dtype="uint8")
+        classes, values = draw.integers(0, growth["n_classes"], 70, dtype="int32"), rounded(draw, 70)
+        targets = values if growth["criterion"] == "squared_error" else classes
+        orders = np.argsort(codes, axis=1, kind="stable").astype("int32") if presorted else None
+        weights = np.maximum(np.abs(rounded(draw, 70)) - 0.5, 0.0) if weighted else None
+        yield case(codes, orders, targets, weights, key if growth["max_features"] < 4 else None, **growth)
+    yield case(codes[:, :1], None, targets[:1], None, None, **GROWTH)
+    many = GROWTH | {"criterion": "squared_error", "n_codes": 3000, "max_features": 1, "max_depth": 3}
+    yield case(draw.integers(0, 3000, 2, 300, dtype="uint16"), None, rounded(draw, 300), None, key, **many)
+    entropy = GROWTH | {"criterion": "entropy", "max_depth": 2, "max_features": 2}
+    codes = draw.integers(0, 40, 2, 60, dtype="uint8")
+    yield case(codes, None, draw.integers(0, 3, 60, dtype="int32"), None, None, **entropy)
+
+
 @cases(route_samples, tolerance="exact", nan=False)
 def route_samples_cases(draw: Draw) -> Iterator[Case]:
     codes = draw.integers(0, 9, 3, 300, dtype="uint8")
@@ -93,7 +135,7 @@ def route_samples_cases(draw: Draw) -> Iterator[Case]:
 @cases(regroup_samples, tolerance="exact", nan=False)
 def regroup_samples_cases(draw: Draw) -> Iterator[Case]:
     for n_rows in (1, 3):
-        _, orders, starts, _ = level(draw, (40, 3, 57), n_rows, 5, presorted=True)
+        orders = level(draw, (40, 3, 57), n_rows, 5, presorted=True)[1]
         node = draw.integers(-1, 3, 102, dtype="int32")
         counts = np.bincount(node[orders[0]] + 1, minlength=4)[1:]
         begins = np.cumsum([0, *counts]).astype("int64")
