@@ -6,7 +6,7 @@ Names, layouts and defaults are PyTorch's, so that a state dictionary of its lay
 from __future__ import annotations
 
 from portml.autograd.parameter import Parameter
-from portml.nn import functional, initialisation, models, parametrisation
+from portml.nn import derivatives, functional, initialisation, models, parametrisation
 from portml.nn.activation import (
     CELU,
     ELU,
@@ -264,6 +264,7 @@ __all__ = [
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
+    "derivatives",
     "functional",
     "initialisation",
     "models",
