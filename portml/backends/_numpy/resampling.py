@@ -21,14 +21,19 @@ __all__: list[str] = []
 
 Numbers = NDArray[Any]
 
+FEW = 8
+"""Blocks of at most so many elements are added up side by side: a sum over a short axis costs more than it adds."""
+
 
 @resample.on("numpy")
 def _(x: Numbers, *, size: tuple[int, ...], mode: str, align_corners: bool, scale: Scale) -> Numbers:
     refuse_unfit_resampling(x, size, mode, align_corners, scale)
+    if size == (1,) * len(size) and mode == "area":
+        return x.mean(axis=tuple(range(2, x.ndim)), keepdims=True)  # type: ignore[no-any-return]
     for axis, (wanted, factor) in enumerate(zip(size, scale, strict=True), start=2):
         length = x.shape[axis]
         if mode == "area" and length % wanted == 0:
-            x = _blocks(x, axis, wanted).mean(axis=axis + 1)
+            x = _block_sums(x, axis, wanted) / (length // wanted)
         elif _repeats(length, wanted, mode, factor):
             x = x.repeat(wanted // length, axis=axis)
         else:
@@ -55,7 +60,7 @@ def _(
         if mode == "area" and length % wanted == 0:
             g = (g / (length // wanted)).repeat(length // wanted, axis=axis)
         elif _repeats(length, wanted, mode, factor):
-            g = _blocks(g, axis, length).sum(axis=axis + 1)
+            g = _block_sums(g, axis, length)
         else:
             g = _combined_along(g, axis, *_taps(length, wanted, mode, align_corners, factor, True, g.dtype))
     return (g,)
@@ -64,12 +69,19 @@ def _(
 def _repeats(length: int, size: int, mode: str, scale: float | None) -> bool:
     """Whether every element is repeated equally often."""
     whole = size % length == 0 and (scale is None or scale == size // length)
-    return mode == "area" and size % length == 0 or mode.startswith("nearest") and whole
+    return (mode == "area" and size % length == 0) or (mode.startswith("nearest") and whole)
 
 
-def _blocks(x: Numbers, axis: int, count: int) -> Numbers:
-    """One axis as two: `count` blocks of equal length."""
-    return x.reshape(*x.shape[:axis], count, x.shape[axis] // count, *x.shape[axis + 1 :])
+def _block_sums(x: Numbers, axis: int, count: int) -> Numbers:
+    """The sums of `count` blocks of equal length along one axis."""
+    blocks = x.reshape(*x.shape[:axis], count, x.shape[axis] // count, *x.shape[axis + 1 :])
+    if blocks.shape[axis + 1] > FEW:
+        return blocks.sum(axis=axis + 1)  # type: ignore[no-any-return]
+    parts = np.moveaxis(blocks, axis + 1, 0)
+    total: Numbers = parts[0].copy(order="K")
+    for part in parts[1:]:
+        total += part
+    return total
 
 
 def _combined_along(x: Numbers, axis: int, numbers: Numbers, weights: Numbers) -> Numbers:
