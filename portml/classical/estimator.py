@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from portml.backends import Array
 from portml.classical import scikit_learn
-from portml.classical.validation import accuracy_of, r2_of
+from portml.classical.scores import accuracy_of, r2_of
 from portml.errors import ArgumentError, DtypeError
 
 __all__ = ["Classifier", "Clusterer", "Estimator", "Regressor", "clone"]

@@ -7,7 +7,6 @@ scikit-learn's, which a user of these interfaces knows.
 
 from __future__ import annotations
 
-import math
 import secrets
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -15,6 +14,7 @@ from typing import Any
 
 from portml.backends import Array, Backend, backend_of, dtype_kind, get_backend, namespace, to_numpy
 from portml.classical import host
+from portml.classical.feature_names import check_names
 from portml.classical.scikit_learn import also_theirs, warn
 from portml.errors import (
     ArgumentError,
@@ -23,21 +23,21 @@ from portml.errors import (
     MixedBackendsError,
     NotFittedError,
     ShapeError,
-    UndefinedMetricWarning,
 )
 from portml.random import Generator
 
 __all__ = [
     "TrainingData",
-    "accuracy_of",
+    "check_lengths",
     "check_parameter",
     "fitted_backend",
     "generator_of",
     "labels_of",
-    "r2_of",
     "read_columns",
     "read_data",
+    "read_targets",
     "read_training_data",
+    "read_weights",
     "refuse_negative",
     "require_fitted",
 ]
@@ -124,7 +124,7 @@ def read_training_data(
         If X is on another device than ``estimator.backend`` says.
     """
     name = type(estimator).__name__
-    _check_names(estimator, X, reset=reset)
+    check_names(estimator, X, reset=reset)
     backend = _backend_for(estimator, X)
     X = _read_table(X, backend, name, allow_nan=allow_nan, minimum_samples=minimum_samples, dtype=dtype)
     if reset:
@@ -136,9 +136,9 @@ def read_training_data(
         raise ArgumentError(f"This {name} estimator requires y to be passed, but the target y is None.")
     targets = kinds = None
     if y is not None:
-        targets, kinds = _read_labels(y, backend, classes) if labels else (_read_targets(y, X, multi_output), None)
-        _check_lengths(X, targets)
-    weight = None if sample_weight is None else _read_weights(sample_weight, X, non_negative_weights)
+        targets, kinds = _read_labels(y, backend, classes) if labels else (read_targets(y, X, multi_output), None)
+        check_lengths(X, targets)
+    weight = None if sample_weight is None else read_weights(sample_weight, X, non_negative_weights)
     return TrainingData(X, targets, kinds, weight, namespace(X), backend)
 
 
@@ -171,7 +171,7 @@ def read_data(
     """
     require_fitted(estimator)
     if columns is None:
-        _check_names(estimator, X, reset=False)
+        check_names(estimator, X, reset=False)
     backend = fitted_backend(estimator, X)
     X = _read_table(X, backend, type(estimator).__name__, allow_nan=allow_nan, dtype=dtype)
     if columns is None:
@@ -219,7 +219,7 @@ def read_columns(estimator: Any, X: Any, *, reset: bool = False) -> tuple[list[A
     """
     if not reset:
         require_fitted(estimator)
-    _check_names(estimator, X, reset=reset)
+    check_names(estimator, X, reset=reset)
     backend = _backend_for(estimator, X) if reset else fitted_backend(estimator, X)
     if host.device_backend(X) is None:
         columns = [column if host.is_text(column) else backend.asarray(column) for column in host.host_columns(X)]
@@ -305,50 +305,6 @@ def generator_of(random_state: Any, like: Array) -> Generator:
     return Generator(seed, backend=backend)
 
 
-def accuracy_of(y: Any, predicted: Array, sample_weight: Any = None) -> float:
-    """The weighted share of labels predicted rightly; `y` follows the predictions to their backend."""
-    if host.is_text(predicted):
-        right = predicted == _flat_labels(host.host_array(_on_host(y), "y"))
-        right = get_backend("numpy").asarray(right)
-    else:
-        y = _flat_labels(_moved(y, backend_of(predicted), "y"))
-        _check_lengths(predicted, y)
-        xp = namespace(predicted)
-        right = (
-            predicted == y
-            if y.dtype == predicted.dtype
-            else (xp.astype(predicted, xp.float64) == xp.astype(y, xp.float64))
-        )
-    xp = namespace(right)
-    right = xp.astype(right, xp.float64)
-    if sample_weight is None:
-        return float(to_numpy(xp.mean(right)))
-    weight = _read_weights(sample_weight, right, non_negative=False)
-    return float(to_numpy(xp.sum(weight * right) / xp.sum(weight)))
-
-
-def r2_of(y: Any, predicted: Array, sample_weight: Any = None) -> float:
-    """The coefficient of determination, in float64; a constant target predicted exactly has 1, else 0."""
-    xp = namespace(predicted)
-    predicted = xp.astype(predicted, xp.float64)
-    y = _read_targets(y, predicted, multi_output=True)
-    _check_lengths(predicted, y)
-    if y.shape[0] < 2:
-        warn(UndefinedMetricWarning, "R^2 score is not well-defined with less than two samples.")
-        return math.nan
-    y, predicted = (xp.reshape(each, (each.shape[0], -1)) for each in (y, predicted))
-    if y.shape != predicted.shape:
-        raise ShapeError(f"y: expected the shape of the predictions, {predicted.shape}, got {y.shape}")
-    weight = xp.ones_like(y[:, :1])
-    if sample_weight is not None:
-        weight = _read_weights(sample_weight, predicted, non_negative=False)[:, None]
-    mean = xp.sum(weight * y, axis=0) / xp.sum(weight)
-    residual = to_numpy(xp.sum(weight * (y - predicted) ** 2, axis=0))
-    total = to_numpy(xp.sum(weight * (y - mean) ** 2, axis=0))
-    scores = [1.0 - float(r) / float(t) if t > 0 else float(r == 0) for r, t in zip(residual, total, strict=True)]
-    return math.fsum(scores) / len(scores)
-
-
 def _read_table(
     data: Any, backend: Backend, name: str, *, allow_nan: bool = False, minimum_samples: int = 1, dtype: str = "float"
 ) -> Array:
@@ -376,8 +332,8 @@ def _read_table(
     return X
 
 
-def _read_targets(y: Any, X: Array, multi_output: bool) -> Array:
-    """Targets of regression on X's backend and in its dtype."""
+def read_targets(y: Any, X: Array, multi_output: bool) -> Array:
+    """Targets of regression (n_samples,) or (n_samples, n_outputs), on X's backend and in its dtype."""
     y = _floats(y, backend_of(X), "y", X.dtype)
     if multi_output and y.ndim == 2:
         return y
@@ -400,7 +356,7 @@ def _read_labels(y: Any, backend: Backend, known: Any) -> tuple[Array, Array]:
     return backend.asarray(codes), classes if host.is_text(classes) else backend.asarray(classes)
 
 
-def _read_weights(sample_weight: Any, X: Array, non_negative: bool) -> Array:
+def read_weights(sample_weight: Any, X: Array, non_negative: bool) -> Array:
     """Weights (n_samples,) on X's backend and in its dtype."""
     xp, n = namespace(X), X.shape[0]
     if isinstance(sample_weight, Real):
@@ -456,40 +412,6 @@ def _refuse_nonfinite(array: Array, name: str, allow_nan: bool = False, estimato
         raise ArgumentError(f"Input {name} contains infinity or a value too large for dtype('{words}').")
 
 
-def _check_names(estimator: Any, X: Any, *, reset: bool) -> None:
-    """Record the names of a data frame's columns, or compare them with those recorded."""
-    names = host.column_names(X)
-    fitted = getattr(estimator, "feature_names_in_", None)
-    if reset:
-        if names is not None:
-            estimator.feature_names_in_ = names
-        elif fitted is not None:
-            del estimator.feature_names_in_
-    elif names is None and fitted is not None:
-        message = f"X does not have valid feature names, but {type(estimator).__name__} was fitted with feature names"
-        warn(UserWarning, message, stacklevel=4)
-    elif names is not None and fitted is None:
-        message = f"X has feature names, but {type(estimator).__name__} was fitted without feature names"
-        warn(UserWarning, message, stacklevel=4)
-    elif names is not None and fitted is not None and list(names) != list(fitted):
-        raise ArgumentError(_how_names_differ(list(names), list(fitted)))
-
-
-def _how_names_differ(names: list[str], fitted: list[str]) -> str:
-    message = "The feature names should match those that were passed during fit.\n"
-    unseen, missing = sorted({*names} - {*fitted}), sorted({*fitted} - {*names})
-    for title, found in (
-        ("Feature names unseen at fit time:", unseen),
-        ("Feature names seen at fit time, yet now missing:", missing),
-    ):
-        if found:
-            lines = [f"- {name}\n" for name in found[:5]] + ["- ...\n"] * (len(found) > 5)
-            message += f"{title}\n{''.join(lines)}"
-    if not unseen and not missing:
-        message += "Feature names must be in the same order as they were in fit.\n"
-    return message
-
-
 def _check_features(estimator: Any, n_features: int) -> None:
     expected = getattr(estimator, "n_features_in_", n_features)
     if n_features != expected:
@@ -498,7 +420,8 @@ def _check_features(estimator: Any, n_features: int) -> None:
         )
 
 
-def _check_lengths(*arrays: Array) -> None:
+def check_lengths(*arrays: Array) -> None:
+    """Raise `ShapeError` unless all have as many rows."""
     lengths = [array.shape[0] for array in arrays]
     if len({*lengths}) > 1:
         raise ShapeError(f"Found input variables with inconsistent numbers of samples: {lengths}")
@@ -524,11 +447,6 @@ def _on_host(data: Any) -> Any:
     return data if host.device_backend(data) is None else to_numpy(data)
 
 
-def _moved(data: Any, backend: Backend, name: str) -> Array:
-    """Numbers on a backend, of their own data type."""
-    return backend.asarray(data if host.device_backend(data) is not None else host.host_array(data, name))
-
-
 def _flat(y: Array) -> Array:
     """`y` in one dimension; a single column with a warning."""
     if y.ndim == 2 and y.shape[1] == 1:
@@ -542,11 +460,6 @@ def _flat(y: Array) -> Array:
     if y.ndim != 1:
         raise ShapeError(f"y should be a 1d array, got an array of shape {tuple(y.shape)} instead.")
     return y
-
-
-def _flat_labels(y: Array) -> Array:
-    """Labels in one dimension, a single column without a warning."""
-    return y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
 
 
 def _says(answer: Array) -> bool:
