@@ -14,16 +14,15 @@ from portml.backends.kernels.rows import index_add
 from portml.classical.decision_tree import DecisionTreeClassifier, DecisionTreeRegressor, log_of, weighted
 from portml.classical.estimator import Classifier, Regressor
 from portml.classical.scikit_learn import warn
+from portml.classical.scores import accuracy_of, r2_of
 from portml.classical.tree import Tree
 from portml.classical.tree_arguments import CLASSIFICATION, REGRESSION, as_float32, growth_of, weights_of
 from portml.classical.tree_growth import Growth, grow_tree
 from portml.classical.tree_table import TreeTable, make_table
 from portml.classical.validation import (
-    accuracy_of,
     check_parameter,
     generator_of,
     labels_of,
-    r2_of,
     read_data,
     read_training_data,
     require_fitted,
