@@ -37,7 +37,8 @@ class LogisticRegression(LinearClassifier):
     C : float
         The inverse of the penalty on ‖w‖²; ``numpy.inf`` for none.
     tol : float
-        Ends when no entry of the gradient of the mean objective is larger.
+        Ends when no entry of the gradient of the mean objective is larger; L-BFGS looks at the gradient to the weights
+        of centred features, and of those divided by their standard deviation where it exceeds 1.
     fit_intercept : bool
     class_weight : dict or "balanced", optional
         Weights by label; "balanced" gives every class the same weight in all.
@@ -167,9 +168,15 @@ class LogisticRegression(LinearClassifier):
         loss_of, direction_of = (binary_loss, _binary_newton) if n_outputs == 1 else (multinomial_loss, _softmax_newton)
         function = loss_of(X, data.y, share, l2, self.fit_intercept, n_classes)
         if self.solver == "lbfgs":
+            unknowns = _Unknowns(X, share, self.fit_intercept)
             found = minimise_lbfgs(
-                function, start, max_iter=self.max_iter, tolerance=self.tol, value_tolerance=VALUE_TOLERANCE
+                unknowns.function(function),
+                unknowns.of(start),
+                max_iter=self.max_iter,
+                tolerance=self.tol,
+                value_tolerance=VALUE_TOLERANCE,
             )
+            found = found._replace(x=unknowns.back(found.x))
         else:
             direction = direction_of(X, share, l2, self.fit_intercept)
             found = minimise_newton(function, direction, start, max_iter=self.max_iter, tolerance=self.tol)
@@ -281,6 +288,47 @@ def _total(x: Array) -> Array:
     """A sum in float64: near the minimum the decrease of a step is smaller than what float32 would round away."""
     xp = namespace(x)
     return xp.sum(x, dtype=xp.float64)
+
+
+class _Unknowns:
+    """Other unknowns for the same model, in which L-BFGS needs a half to a fifth of the iterations.
+
+    With u = w d and c = b + w·m the scores are (x - m)/d · u + c: m are the means of the features, and d their standard
+    deviations where these exceed 1, estimated from about `SAMPLE` samples.  So the features neither pull at the
+    intercept nor have scales of their own; features that vary less than that are left to the penalty.
+    """
+
+    SAMPLE = 1000
+
+    def __init__(self, X: Array, share: Array, fit_intercept: bool) -> None:
+        xp = self._xp = namespace(X)
+        self._n_features = X.shape[1]
+        self._mean = share @ X if fit_intercept else xp.zeros_like(X[0, :])
+        away = X[:: max(1, X.shape[0] // self.SAMPLE), :] - self._mean
+        self._scale = xp.maximum(xp.sqrt(xp.mean(away * away, axis=0)), xp.ones_like(self._mean))
+
+    def of(self, theta: Array) -> Array:
+        """Weights and intercept (n_outputs, n_features + 1) as u and c."""
+        w, b = theta[:, : self._n_features], theta[:, self._n_features]
+        return self._joined(w * self._scale, b + w @ self._mean)
+
+    def back(self, theta: Array) -> Array:
+        """u and c as weights and intercept."""
+        w = theta[:, : self._n_features] / self._scale
+        return self._joined(w, theta[:, self._n_features] - w @ self._mean)
+
+    def function(self, value_and_gradient: ValueAndGradient) -> ValueAndGradient:
+        """A function of weights and intercept as one of u and c."""
+
+        def changed(theta: Array) -> tuple[Array, Array]:
+            value, gradient = value_and_gradient(self.back(theta))
+            to_w, to_b = gradient[:, : self._n_features], gradient[:, self._n_features]
+            return value, self._joined((to_w - to_b[:, None] * self._mean) / self._scale, to_b)
+
+        return changed
+
+    def _joined(self, weights: Array, intercept: Array) -> Array:
+        return self._xp.concat([weights, intercept[:, None]], axis=1)
 
 
 def _binary_newton(X: Array, share: Array, l2: float, fit_intercept: bool) -> Callable[[Array, Array], Array]:
