@@ -9,29 +9,28 @@ __all__ = ["SiameseNetwork"]
 
 
 class SiameseNetwork(Module):
-    r"""The Euclidean distance of two inputs after the same network.
+    r"""Two inputs through the same network.
 
-    .. math:: D(a, b) = \sqrt{\lVert f(a) - f(b) \rVert^2 + \epsilon}
-
-    Trained with a contrastive loss, pairs of one kind fall together and others apart, and the network compares kinds it
+    Trained with `ContrastiveLoss`, pairs of one kind fall together and others apart, and the network compares kinds it
     was never trained on.  [Bromley et al. 1994; Hadsell, Chopra & LeCun 2006]
 
-    Input: two arrays (N, ...).  Output: (N,).
+    Input: two arrays (N, ...).  Output: their embeddings, two arrays (N, n_features).
 
     Parameters
     ----------
     embedding : Module
         From (N, ...) to (N, n_features).
-    eps : float
-        Under the root, whose slope at 0 would be infinite.
     """
 
-    def __init__(self, embedding: Module, eps: float = 1e-8) -> None:
+    def __init__(self, embedding: Module) -> None:
         self.embedding = embedding
-        self.eps = eps
 
-    def forward(self, first: Array, second: Array) -> Array:
-        """The distance of each pair."""
-        difference = self.embedding(first) - self.embedding(second)
-        xp = namespace(difference)
-        return xp.sqrt(xp.sum(difference * difference, axis=1) + self.eps)
+    def forward(self, first: Array, second: Array) -> tuple[Array, Array]:
+        """The embeddings of both."""
+        return self.embedding(first), self.embedding(second)
+
+    def distance(self, first: Array, second: Array) -> Array:
+        r"""How far apart each pair falls, (N,): :math:`\lVert f(a) - f(b) \rVert`."""
+        one, other = self(first, second)
+        xp = namespace(one, other)
+        return xp.sqrt(xp.sum((one - other) ** 2, axis=1))
