@@ -27,6 +27,8 @@ FOLDS_OF_SAMPLES = "repeated samples fall into other folds of the cross-validati
 ORDER_OF_SAMPLES = "the dual takes samples in a random order, of which there is another one when some are repeated"
 MISJUDGED_AGAIN = "a sample of weight 2 moves the weights once, two samples each time that they are misjudged"
 
+DRAWS_OF_SAMPLES = "a sample with weight 2 is drawn like any other, repeated samples are drawn apart; as in scikit-learn"
+
 CHECKED: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ("StandardScaler", {}, {}),
     ("StandardScaler", {"with_mean": False}, {}),
@@ -67,6 +69,19 @@ CHECKED: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ("LogisticRegression", {}, {}),
     ("LogisticRegression", {"solver": "newton-cholesky", "class_weight": "balanced"}, {}),
     ("Perceptron", {}, {"check_sample_weight_equivalence_on_dense_data": MISJUDGED_AGAIN}),
+    ("DecisionTreeClassifier", {"max_features": 2, "random_state": 0}, {}),
+    ("DecisionTreeClassifier", {"max_bins": 255}, {}),
+    ("DecisionTreeRegressor", {}, {}),
+    (
+        "RandomForestClassifier",
+        {"n_estimators": 5, "random_state": 0},
+        {"check_sample_weight_equivalence_on_dense_data": DRAWS_OF_SAMPLES},
+    ),
+    (
+        "RandomForestRegressor",
+        {"n_estimators": 5, "random_state": 0},
+        {"check_sample_weight_equivalence_on_dense_data": DRAWS_OF_SAMPLES},
+    ),
 ]
 
 FURTHER_CHECKS = (
