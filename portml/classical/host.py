@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numbers
 from collections import Counter
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -215,10 +216,12 @@ def sorted_categories(column: HostArray) -> HostArray:
 def positions_in(column: HostArray, categories: HostArray) -> HostArray:
     """Where each value of a column of text stands among the categories, -1 of those that are not there; int64."""
     places = {value: index for index, value in enumerate(categories.tolist()) if not is_nan(value)}
-    nan = next((index for index, value in enumerate(categories.tolist()) if is_nan(value)), -1)
-    return np.asarray(
-        [nan if is_nan(value) else places.get(value, -1) for value in column.astype(object).tolist()], dtype=np.int64
-    )
+    values = column.tolist()
+    codes = np.fromiter(map(places.get, values, repeat(-1)), dtype=np.int64, count=len(values))
+    if len(places) < len(categories):  # NaN is one of them, and equals nothing
+        for index in np.flatnonzero(codes < 0).tolist():
+            codes[index] = len(categories) - 1 if is_nan(values[index]) else -1
+    return codes
 
 
 def objects(values: list[Any]) -> HostArray:
@@ -228,21 +231,30 @@ def objects(values: list[Any]) -> HostArray:
     return array
 
 
-def missing_mask(column: HostArray) -> HostArray:
-    """Where a column of text has None or NaN, (n_samples,) of bool."""
-    return np.asarray([is_missing(value) for value in column.tolist()], dtype=bool)
+def holds_text(X: Any) -> bool:
+    """Whether a table on the host has columns of text."""
+    if isinstance(X, np.ndarray) and X.dtype.kind in "biuf":
+        return False
+    return any(is_text(column) for column in host_columns(X))
 
 
-def equal_mask(column: HostArray, value: Any) -> HostArray:
-    """Where a column of text has one value, (n_samples,) of bool."""
-    return np.asarray([each is value or each == value for each in column.tolist()], dtype=bool)
+def missing_mask(table: HostArray) -> HostArray:
+    """Where text is None or NaN, an array of bool of the same shape."""
+    flags = [is_missing(value) for value in table.ravel().tolist()]
+    return np.asarray(flags, dtype=bool).reshape(table.shape)
 
 
-def filled(column: HostArray, mask: HostArray, value: Any) -> HostArray:
-    """A column as objects, with `value` where `mask` says."""
-    column = column.astype(object)
-    column[mask] = value
-    return column
+def equal_mask(table: HostArray, value: Any) -> HostArray:
+    """Where text has one value, an array of bool of the same shape."""
+    flags = [each is value or each == value for each in table.ravel().tolist()]
+    return np.asarray(flags, dtype=bool).reshape(table.shape)
+
+
+def filled(table: HostArray, mask: HostArray, value: Any) -> HostArray:
+    """A table as objects, with `value` where `mask` says."""
+    table = table.astype(object)
+    table[mask] = value
+    return table
 
 
 def most_frequent_object(values: HostArray, of_none: Any) -> Any:
@@ -254,6 +266,11 @@ def most_frequent_object(values: HostArray, of_none: Any) -> Any:
 def stack_objects(columns: list[HostArray]) -> HostArray:
     """Columns (n_samples,) as a table (n_samples, n_features) of objects."""
     return np.stack([column.astype(object) for column in columns], axis=1)
+
+
+def hstack_objects(tables: list[HostArray]) -> HostArray:
+    """Tables side by side as one of objects."""
+    return np.concatenate([table.astype(object) for table in tables], axis=1)
 
 
 def is_nan(value: Any) -> bool:
@@ -286,11 +303,17 @@ def _uniform(column: HostArray) -> HostArray:
         return as_floats(column, "X")
     if column.dtype.kind != "O":
         return column
-    column = objects([np.nan if type(value).__name__ == "NAType" else value for value in column])
-    kinds = {type(value) for value in column if not is_missing(value)}
+    values = column.tolist()
+    kinds = {*map(type, values)}
+    if any(kind.__name__ == "NAType" for kind in kinds):
+        column = objects([np.nan if type(value).__name__ == "NAType" else value for value in values])
+        return _uniform(column)
+    if kinds <= {str, type(None)}:
+        return column
+    kinds = {type(value) for value in values if not is_missing(value)}
     if kinds and all(issubclass(kind, numbers.Real | np.bool_) for kind in kinds):
-        whole = all(value is not None for value in column)
-        return np.asarray(column.tolist()) if whole else column.astype(np.float64)
+        whole = all(value is not None for value in values)
+        return np.asarray(values) if whole else column.astype(np.float64)
     if not all(issubclass(kind, str) for kind in kinds) and not all(issubclass(kind, bytes) for kind in kinds):
         names = sorted(kind.__qualname__ for kind in kinds)
         raise DtypeError(

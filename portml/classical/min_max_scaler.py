@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from portml.backends import Array, namespace
+from portml.backends import Array, namespace, to_numpy
 from portml.classical.transformer import OneToOneTransformer
 from portml.classical.validation import read_data, read_training_data
 from portml.errors import ArgumentError
@@ -66,8 +66,9 @@ class MinMaxScaler(OneToOneTransformer):
         data = read_training_data(self, X, allow_nan=True, reset=first)
         xp, X = data.xp, data.X
         missing = xp.isnan(X)
-        least = xp.min(xp.where(missing, xp.inf, X), axis=0)
-        greatest = xp.max(xp.where(missing, -xp.inf, X), axis=0)
+        some = bool(to_numpy(xp.any(missing)))
+        least = xp.min(xp.where(missing, xp.inf, X) if some else X, axis=0)
+        greatest = xp.max(xp.where(missing, -xp.inf, X) if some else X, axis=0)
         never = xp.all(missing, axis=0)
         if not first:
             never = never & xp.isnan(self.data_min_)
@@ -86,11 +87,12 @@ class MinMaxScaler(OneToOneTransformer):
         """X (n_samples, n_features) scaled to the range."""
         X = read_data(self, X, allow_nan=True)
         xp = namespace(X)
-        X = X * xp.astype(self.scale_, X.dtype, copy=False) + xp.astype(self.min_, X.dtype, copy=False)
+        Z = X * xp.astype(self.scale_, X.dtype, copy=False)
+        Z += xp.astype(self.min_, X.dtype, copy=False)
         if self.clip:
             low, high = self.feature_range
-            X = xp.clip(X, float(low), float(high))
-        return X
+            Z = xp.clip(Z, float(low), float(high))
+        return Z
 
     def inverse_transform(self, X: Any) -> Array:
         """Scaled X (n_samples, n_features) as it was."""

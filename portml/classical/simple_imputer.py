@@ -7,10 +7,9 @@ from typing import Any, Self
 
 from portml.backends import Array, namespace, operations, to_numpy
 from portml.classical import host
-from portml.classical.one_hot_encoder import table_of
 from portml.classical.transformer import Transformer, input_names
-from portml.classical.validation import check_parameter, read_columns
-from portml.errors import ArgumentError, ShapeError
+from portml.classical.validation import check_parameter, read_columns, read_data, read_training_data
+from portml.errors import ArgumentError
 
 __all__ = ["SimpleImputer", "mean", "median", "most_frequent"]
 
@@ -68,38 +67,43 @@ class SimpleImputer(Transformer):
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find the statistic of every feature of X (n_samples, n_features); `y` is not looked at."""
         check_parameter(self, "strategy", self.strategy in STRATEGIES, f"a str among {set(STRATEGIES)}")
-        columns, _ = read_columns(self, X, reset=True)
-        missing = [self._missing(column) for column in columns]
-        self.indicator_features_ = [index for index, each in enumerate(missing) if _any(each)]
-        found = [self._statistic(*pair) for pair in zip(columns, missing, strict=True)]
-        self._kept = [index for index, (_, empty) in enumerate(found) if self.keep_empty_features or not empty]
-        self.statistics_ = table_of([statistic for statistic, _ in found])[0, :]
+        self._text = host.device_backend(X) is None and host.holds_text(X)
+        blocks = self._blocks(X, reset=True)
+        missing = [self._missing(block) for block in blocks]
+        self.indicator_features_ = _positions([to_numpy(namespace(each).any(each, axis=0)) for each in missing])
+        full = _positions([~to_numpy(namespace(each).all(each, axis=0)) for each in missing])
+        self._kept = [*range(self.n_features_in_)] if self.keep_empty_features else full
+        found = [self._statistics(*pair) for pair in zip(blocks, missing, strict=True)]
+        self.statistics_ = side_by_side(found)[0, :]
         return self
 
     def transform(self, X: Any) -> Array:
         """X (n_samples, n_features) with its missing values replaced; features that are left out are not in it."""
-        columns, backend = read_columns(self, X)
+        blocks = self._blocks(X, reset=False)
         if len(self._kept) < self.n_features_in_:
-            left_out = [name for index, name in enumerate(self._names()) if index not in self._kept]
+            names = input_names(self)
+            left_out = [str(name) for index, name in enumerate(names) if index not in self._kept]
             warnings.warn(
                 f"Skipping features without any observed values: {left_out}. At least one non-missing value is needed "
                 f"for imputation with strategy={self.strategy!r}.",
                 UserWarning,
                 stacklevel=3,
             )
-        missing = [self._missing(column) for column in columns]
-        filled = [_filled(columns[index], missing[index], self.statistics_[index]) for index in self._kept]
-        if self.add_indicator:
-            xp = backend.xp
-            dtype = filled[0].dtype if filled and not host.is_text(filled[0]) else xp.float64
-            for index in self.indicator_features_:
-                filled.append(xp.astype(backend.asarray(missing[index]), dtype))
-        if not filled:
-            raise ShapeError("X: every feature was always missing in fit; keep_empty_features=True keeps them as zeros")
-        return table_of(filled)
+        missing = [self._missing(block) for block in blocks]
+        filled, start = [], 0
+        for block, mask in zip(blocks, missing, strict=True):
+            filled.append(_filled(block, mask, self.statistics_[start : start + block.shape[1]]))
+            start += block.shape[1]
+        table = _columns_of(side_by_side(filled), self._kept)
+        if not self.add_indicator:
+            return table
+        flags = _columns_of(side_by_side(missing), self.indicator_features_)
+        if not host.is_text(table):
+            flags = namespace(flags).astype(flags, table.dtype)
+        return side_by_side([table, flags])
 
     def inverse_transform(self, X: Any) -> Array:
-        """The table before, with what the columns of `add_indicator` say was missing; features left out stay NaN."""
+        """The table before: what the columns of `add_indicator` say, and features left out, are missing again."""
         if not self.add_indicator:
             raise ArgumentError(
                 "'inverse_transform' works only when 'SimpleImputer' is instantiated with 'add_indicator=True'. "
@@ -109,14 +113,21 @@ class SimpleImputer(Transformer):
         columns: list[Array] = []
         for index in range(self.n_features_in_):
             if index not in self._kept:
-                columns.append(_missing_like(table[:, 0]))
-                continue
-            column = table[:, self._kept.index(index)]
-            if index in self.indicator_features_:
-                flag = table[:, len(self._kept) + self.indicator_features_.index(index)] == 1
-                column = _filled(column, flag, self.missing_values)
-            columns.append(column)
-        return table_of(columns)
+                nothing = table[:, :1]
+                flag, column = nothing == nothing, nothing
+            else:
+                place = self._kept.index(index)
+                column = table[:, place : place + 1]
+                if index not in self.indicator_features_:
+                    columns.append(column)
+                    continue
+                place = len(self._kept) + self.indicator_features_.index(index)
+                flag = table[:, place : place + 1] == 1
+            if host.is_text(table):
+                columns.append(host.filled(column, flag, self.missing_values))
+            else:
+                columns.append(namespace(column).where(flag, self.missing_values, column))
+        return side_by_side(columns)
 
     def get_feature_names_out(self, input_features: Any = None) -> host.HostArray:
         """The names of the columns of the result; those of `add_indicator` are ``missingindicator_feature``."""
@@ -131,100 +142,125 @@ class SimpleImputer(Transformer):
         tags.input_tags.allow_nan = host.is_nan(self.missing_values)
         return tags
 
-    def _names(self) -> list[str]:
-        return [str(name) for name in input_names(self)]
+    def _blocks(self, X: Any, *, reset: bool) -> list[Array]:
+        """X as a table of floats, or, where there is text, as tables of a column each."""
+        if not self._text:
+            if reset:
+                return [read_training_data(self, X, allow_nan=True).X]
+            return [read_data(self, X, allow_nan=True)]
+        columns, backend = read_columns(self, X, reset=reset)
+        xp = backend.xp
+        return [
+            column[:, None] if host.is_text(column) else xp.astype(column, xp.float64)[:, None] for column in columns
+        ]
 
-    def _missing(self, column: Array) -> Array:
-        """Where a column's values are missing, (n_samples,) of bool beside it."""
-        if host.is_text(column):
-            wanted = self.missing_values
-            if host.is_nan(wanted):
-                return host.missing_mask(column)
-            return host.equal_mask(column, wanted)
-        xp = namespace(column)
-        if host.is_nan(self.missing_values):
-            return (
-                xp.isnan(column) if xp.isdtype(column.dtype, "real floating") else xp.zeros_like(column, dtype=xp.bool)
-            )
-        if isinstance(self.missing_values, str) or self.missing_values is None:
-            return xp.zeros_like(column, dtype=xp.bool)
-        if xp.isdtype(column.dtype, "real floating") and _any(xp.isnan(column)):
-            raise ArgumentError(
-                f"Input X contains NaN, and missing_values={self.missing_values!r} says it is no missing value."
-            )
-        return column == self.missing_values
+    def _missing(self, block: Array) -> Array:
+        """Where the values of a table are missing, an array of bool beside it."""
+        wanted = self.missing_values
+        if host.is_text(block):
+            return host.missing_mask(block) if host.is_nan(wanted) else host.equal_mask(block, wanted)
+        xp = namespace(block)
+        if host.is_nan(wanted):
+            return xp.isnan(block)
+        if bool(to_numpy(xp.any(xp.isnan(block)))):
+            raise ArgumentError(f"Input X contains NaN, and missing_values={wanted!r} says it is no missing value.")
+        return xp.zeros_like(block, dtype=xp.bool) if wanted is None or isinstance(wanted, str) else block == wanted
 
-    def _statistic(self, column: Array, missing: Array) -> tuple[Array, bool]:
-        """What replaces missing values in a column, as an array (1,), and whether all of them are missing."""
-        empty = not _any(~missing)
-        if host.is_text(column):
+    def _statistics(self, block: Array, missing: Array) -> Array:
+        """What replaces the missing values of a table (n_samples, k), as an array (1, k)."""
+        of_none: Any = 0.0 if self.keep_empty_features else float("nan")
+        if host.is_text(block):
             if self.strategy in ("mean", "median"):
                 raise ArgumentError(
                     f"Cannot use {self.strategy} strategy with non-numeric data: a column of X holds text; "
                     "use strategy='most_frequent' or 'constant'"
                 )
+            values = block[~missing]
             constant = "missing_value" if self.fill_value is None else self.fill_value
             if self.strategy == "constant":
-                value = constant if self.keep_empty_features or not empty else float("nan")
-            else:
-                value = host.most_frequent_object(column[~missing], 0 if self.keep_empty_features else float("nan"))
-            return host.objects([value]), empty
-        xp = namespace(column)
-        if not xp.isdtype(column.dtype, "real floating"):
-            column = xp.astype(column, xp.float64)
+                return host.objects([constant if len(values) or self.keep_empty_features else of_none])[None, :]
+            return host.objects([host.most_frequent_object(values, of_none)])[None, :]
+        xp = namespace(block)
         if self.strategy == "constant":
             constant = 0 if self.fill_value is None else self.fill_value
             if isinstance(constant, str):
-                raise ArgumentError(f"fill_value={constant!r} cannot be cast to the input data that is {column.dtype}.")
-            value = float(constant) if self.keep_empty_features or not empty else float("nan")
-            return xp.full_like(column[:1], value), empty
-        if empty:
-            return xp.full_like(column[:1], 0.0 if self.keep_empty_features else xp.nan), True
-        return {"mean": mean, "median": median, "most_frequent": most_frequent}[self.strategy](column, missing), False
+                raise ArgumentError(f"fill_value={constant!r} cannot be cast to the input data that is {block.dtype}.")
+            found, of_none = (
+                xp.full_like(block[:1, :], float(constant)),
+                constant if self.keep_empty_features else of_none,
+            )
+        else:
+            found = {"mean": mean, "median": median, "most_frequent": most_frequent}[self.strategy](block, missing)
+        return xp.where(xp.all(missing, axis=0, keepdims=True), float(of_none), found)
 
 
-def mean(column: Array, missing: Array) -> Array:
-    """The mean of the values of a column (n_samples,) that are not missing, as an array (1,)."""
-    xp = namespace(column)
-    total = xp.sum(xp.where(missing, 0.0, column), keepdims=True, dtype=xp.float64)
-    return xp.astype(total / xp.sum(xp.astype(~missing, xp.float64), keepdims=True), column.dtype)
+def mean(X: Array, missing: Array) -> Array:
+    """The mean of the values of each column of X (n_samples, k) that are not missing, as an array (1, k)."""
+    xp = namespace(X)
+    total = xp.sum(xp.where(missing, 0.0, X), axis=0, keepdims=True, dtype=xp.float64)
+    count = xp.sum(xp.astype(~missing, xp.float64), axis=0, keepdims=True)
+    return xp.astype(total / xp.where(count == 0, 1.0, count), X.dtype)
 
 
-def median(column: Array, missing: Array) -> Array:
-    """The middle of the values that are not missing, or the mean of the two in the middle, as an array (1,)."""
-    xp = namespace(column)
-    ordered = xp.sort(xp.where(missing, xp.inf, column))
-    count = xp.sum(xp.astype(~missing, xp.int64), keepdims=True)
-    low, high = (operations.take(ordered, place, axis=0) for place in ((count - 1) // 2, count // 2))
-    return 0.5 * (low + high)
+def median(X: Array, missing: Array) -> Array:
+    """The middle of the values of each column that are not missing, or the mean of the two in the middle, (1, k)."""
+    xp = namespace(X)
+    ordered = xp.sort(xp.where(missing, xp.inf, X), axis=0)
+    count = xp.sum(xp.astype(~missing, xp.int64), axis=0, keepdims=True)
+    last = X.shape[0] - 1
+    low, high = (
+        operations.take_along_axis(ordered, xp.clip(place // 2, 0, last), axis=0) for place in (count - 1, count)
+    )
+    return 0.5 * low + 0.5 * high
 
 
-def most_frequent(column: Array, missing: Array) -> Array:
-    """The value that occurs most often among those not missing, of several the least, as an array (1,)."""
-    xp = namespace(column)
-    ordered = xp.sort(xp.where(missing, xp.inf, column))
-    times = xp.searchsorted(ordered, ordered, side="right") - xp.searchsorted(ordered, ordered, side="left")
-    times = xp.where(ordered == xp.inf, 0, xp.astype(times, xp.int64))
-    return operations.take(ordered, xp.argmax(times, keepdims=True), axis=0)
+def most_frequent(X: Array, missing: Array) -> Array:
+    """The value of each column that occurs most often among those not missing, of several the least, (1, k)."""
+    xp = namespace(X)
+    ordered = xp.sort(xp.where(missing, xp.inf, X), axis=0)
+    found = []
+    for index in range(X.shape[1]):
+        column = ordered[:, index]
+        times = xp.searchsorted(column, column, side="right") - xp.searchsorted(column, column, side="left")
+        times = xp.where(column == xp.inf, 0, xp.astype(times, xp.int64))
+        found.append(operations.take(column, xp.argmax(times, keepdims=True), axis=0))
+    return xp.stack(found, axis=1)
 
 
-def _filled(column: Array, missing: Array, value: Any) -> Array:
-    """A column with `value`, a scalar or an array of one, where it is missing."""
-    if host.is_text(column):
-        return host.filled(column, missing, value)
-    xp = namespace(column)
-    if not xp.isdtype(column.dtype, "real floating"):
-        column = xp.astype(column, xp.float64)
-    if hasattr(value, "dtype") and not host.is_text(value) and hasattr(value, "ndim"):
-        value = xp.astype(xp.asarray(value, device=column.device), column.dtype)
-    return xp.where(missing, value, column)
+def side_by_side(blocks: list[Array]) -> Array:
+    """Tables as one: of objects on the host where one is text, else of numbers."""
+    if len(blocks) == 1:
+        return blocks[0]
+    if any(host.is_text(block) for block in blocks):
+        return host.hstack_objects([block if host.is_host_array(block) else to_numpy(block) for block in blocks])
+    return namespace(*blocks).concat(blocks, axis=1)
 
 
-def _missing_like(column: Array) -> Array:
-    if host.is_text(column):
-        return host.objects([float("nan")] * len(column))
-    return namespace(column).full_like(column, float("nan"))
+def _filled(block: Array, missing: Array, values: Array) -> Array:
+    """A table (n_samples, k) with `values` (k,) where it is missing."""
+    if host.is_text(values):
+        if host.is_text(block):
+            return host.filled(block, missing, values[0])
+        only = values[0]
+        if isinstance(only, str):  # a column of text, of which all are missing this time
+            return host.filled(to_numpy(block), to_numpy(missing), only)
+        return namespace(block).where(missing, float(only), block)
+    xp = namespace(block)
+    return xp.where(missing, xp.astype(values, block.dtype, copy=False)[None, :], block)
 
 
-def _any(mask: Array) -> bool:
-    return bool(to_numpy(namespace(mask).any(mask)))
+def _columns_of(table: Array, positions: list[int]) -> Array:
+    """Some columns of a table; itself if all are wanted."""
+    if positions == [*range(table.shape[1])]:
+        return table
+    if not positions:
+        return table[:, :0]
+    if host.is_host_array(table):
+        return table[:, positions]
+    xp = namespace(table)
+    return xp.take(table, xp.asarray(positions, dtype=xp.int64, device=table.device), axis=1)
+
+
+def _positions(flags: list[Array]) -> list[int]:
+    """Where arrays of truth values on the host, one after the other, are true."""
+    return [index for index, flag in enumerate(flag for each in flags for flag in each.tolist()) if flag]

@@ -83,11 +83,12 @@ class StandardScaler(OneToOneTransformer):
         """X (n_samples, n_features) standardised."""
         X = read_data(self, X, allow_nan=True)
         xp = namespace(X)
-        if self.with_mean:
-            X = X - xp.astype(self.mean_, X.dtype, copy=False)
+        if not self.with_mean:
+            return X / xp.astype(self.scale_, X.dtype, copy=False) if self.with_std else xp.asarray(X, copy=True)
+        Z = X - xp.astype(self.mean_, X.dtype, copy=False)
         if self.with_std:
-            X = X / xp.astype(self.scale_, X.dtype, copy=False)
-        return X
+            Z /= xp.astype(self.scale_, X.dtype, copy=False)
+        return Z
 
     def inverse_transform(self, X: Any) -> Array:
         """Standardised X (n_samples, n_features) as it was."""
@@ -125,7 +126,14 @@ def moments_of(X: Array, sample_weight: Array | None = None) -> Moments:
     """
     xp = namespace(X)
     X = xp.astype(X, xp.float64, copy=False)
-    present = ~xp.isnan(X)
+    missing = xp.isnan(X)
+    if sample_weight is None and X.shape[0] > 0 and not bool(to_numpy(xp.any(missing))):
+        n, mean = float(X.shape[0]), xp.mean(X, axis=0)
+        centred = X - mean
+        rest = xp.sum(centred, axis=0)
+        centred *= centred
+        return Moments(xp.full_like(mean, n), mean, xp.sum(centred, axis=0) - rest * rest / n)
+    present = ~missing
     weight = xp.astype(present, xp.float64)
     if sample_weight is not None:
         weight = weight * xp.astype(sample_weight, xp.float64)[:, None]
