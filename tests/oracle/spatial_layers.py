@@ -43,6 +43,7 @@ def convolutions() -> Iterator[tuple[str, Configuration]]:
         yield "Conv3d", ((4, 8, (3, 2, 2)), options, VOLUME)
     yield "Conv1d", ((4, 8, 4), {}, SIGNAL[1:])
     yield "Conv3d", ((4, 8, 2), {"stride": (2, 1, 3), "padding": (1, 0, 1)}, VOLUME[1:])
+    yield "Conv3d", ((2, 3, 3), {"padding": 2, "stride": 2}, (2, 2, 1, 4, 3))
 
 
 def transposed_convolutions() -> Iterator[tuple[str, Configuration]]:

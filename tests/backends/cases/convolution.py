@@ -29,3 +29,5 @@ def convolution_cases(draw: Draw) -> Iterator[Case]:
     yield drawn((2, 3, 9), (4, 3, 4), stride=(2,), padding=((2, 1),))
     yield drawn((2, 2, 4, 5, 3), (2, 2, 2, 3, 1), padding=((1, 0), (1, 1), (0, 0)), stride=(2, 1, 1))
     yield drawn((0, 2, 5, 5), (3, 2, 3, 3), padding=((1, 1), (1, 1)))
+    yield drawn((2, 2, 1, 3, 4), (3, 2, 3, 2, 2), padding=((2, 1), (0, 0), (1, 0)), stride=(2, 1, 1))
+    yield drawn((2, 4, 5, 3, 4), (4, 1, 2, 2, 2), groups=4, dilation=(2, 1, 2), stride=(3, 1, 1), bias=False)
