@@ -84,7 +84,7 @@ def batches(n_samples: int, batch_size: int | None, generator: Generator | None)
         raise ArgumentError("generator: expected one that shuffles the samples of batches, got None")
     order = generator.permutation(n_samples)
     for start in range(0, n_samples, batch_size):
-        yield order[start : start + batch_size]
+        yield order[start : min(start + batch_size, n_samples)]
 
 
 def squared_objective(l1: float = 0.0, l2: float = 0.0) -> Objective:

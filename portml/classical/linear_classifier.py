@@ -70,11 +70,11 @@ def require_two_classes(data: TrainingData) -> int:
     return n_classes
 
 
-def weights_by_class(estimator: Any, data: TrainingData) -> Array:
+def weights_by_class(estimator: Any, data: TrainingData, *, count_weights: bool = True) -> Array:
     """The sample weights (n_samples,) times those of the classes, or None where all samples count alike.
 
     ``estimator.class_weight`` is a dict from labels to weights, where labels left out have 1, or "balanced": a class
-    of weight n_k among n in all has n / (n_classes n_k).
+    of weight n_k among n in all has n / (n_classes n_k), of n_k samples among n if not `count_weights`.
     """
     given = estimator.class_weight
     valid = given is None or given == "balanced" or isinstance(given, dict)
@@ -85,9 +85,10 @@ def weights_by_class(estimator: Any, data: TrainingData) -> Array:
     weight = xp.ones_like(data.X[:, 0]) if data.sample_weight is None else data.sample_weight
     if given == "balanced":
         member = xp.astype(data.y[None, :] == xp.arange(n_classes, device=data.X.device)[:, None], data.X.dtype)
-        counts = member @ weight
+        counted = weight if count_weights else xp.ones_like(weight)
+        counts = member @ counted
         # A class whose samples all have weight 0 has none to share out.
-        of_class = xp.sum(weight) / (n_classes * xp.where(counts > 0, counts, xp.ones_like(counts)))
+        of_class = xp.sum(counted) / (n_classes * xp.where(counts > 0, counts, xp.ones_like(counts)))
     else:
         of_class = data.backend.asarray(_from_dict(given, data), data.X.dtype)
     return weight * xp.take(of_class, data.y, axis=0)

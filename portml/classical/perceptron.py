@@ -111,12 +111,12 @@ class Perceptron(LinearClassifier):
     def _weights(self, data: TrainingData, signs: Array) -> Array:
         """What each sample counts for each output, (n_samples, n_outputs)."""
         xp = data.xp
+        weight = weights_by_class(self, data, count_weights=False)
         if signs.shape[1] == 1 or self.class_weight is None:
-            weight = weights_by_class(self, data)
             return xp.ones_like(signs) if weight is None else xp.broadcast_to(weight[:, None], signs.shape) + 0.0
         # Against all others, a class's weight is that of its own samples alone.
         plain = xp.ones_like(signs[:, 0]) if data.sample_weight is None else data.sample_weight
-        return xp.where(signs > 0, weights_by_class(self, data)[:, None], plain[:, None])
+        return xp.where(signs > 0, weight[:, None], plain[:, None])
 
     def _learn(
         self, X: Array, signs: Array, rates: Array, weights: Array, intercept: Array
