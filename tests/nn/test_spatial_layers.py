@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from portml import nn
-from portml.autograd import no_grad
+from portml.autograd import check_gradients, no_grad
 from portml.backends import Backend, operations, to_numpy
 from portml.errors import ArgumentError, PortmlError, RangeError, ShapeError
 
@@ -110,6 +110,41 @@ def test_unflatten_undoes_flatten(backend: Backend) -> None:
     x = drawn(backend, 2, 3, 4, 5)
     y = nn.Unflatten(1, (3, -1, 5))(nn.Flatten()(x))
     np.testing.assert_array_equal(to_numpy(y), to_numpy(x))
+
+
+COMPOSED: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "norms": (lambda: nn.LPPool2d(3, (2, 1), 1), (1, 2, 3, 2)),
+    "pixels": (lambda: nn.PixelShuffle(2), (1, 4, 2, 1)),
+    "pixels back": (lambda: nn.PixelUnshuffle(2), (1, 1, 4, 2)),
+    "a frame and a cut": (lambda: nn.CircularPad2d((-1, 2, 1, 0)), (1, 1, 3, 4)),
+    "axes": (lambda: nn.Unflatten(1, (2, 2)), (2, 4)),
+}
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("name", COMPOSED)
+def test_derivatives_of_both_orders_are_right(backend: Backend, name: str, order: int) -> None:
+    make, shape = COMPOSED[name]
+    layer = make()
+    x = backend.asarray(np.random.default_rng(0).uniform(0.5, 1.5, shape))
+    check_gradients(lambda x: layer(x * x), x, order=order, directional=True)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_derivatives_of_unpooling_are_right(backend: Backend, order: int) -> None:
+    pool, unpool = nn.MaxPool2d(2, return_indices=True), nn.MaxUnpool2d(2)
+    x = backend.asarray(np.random.default_rng(0).permutation(24).reshape(1, 1, 4, 6) / 8)
+    check_gradients(lambda x: unpool(*pool(x * x)), x, order=order, directional=True)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("padding_mode", ["zeros", "reflect"])
+def test_derivatives_of_a_convolution_are_right(backend: Backend, padding_mode: str, order: int) -> None:
+    options: dict[str, Any] = {"rng": 0, "backend": backend, "dtype": "float64"}
+    down = nn.Conv2d(2, 2, 3, stride=2, padding=1, groups=2, padding_mode=padding_mode, **options)
+    up = nn.ConvTranspose2d(2, 1, 2, stride=2, output_padding=1, **options)
+    x = backend.asarray(np.random.default_rng(0).standard_normal((1, 2, 4, 3)))
+    check_gradients(lambda x: operations.tanh(up(operations.tanh(down(x)))), x, order=order, directional=True)
 
 
 REFUSED: list[tuple[Any, tuple[int, ...], type[PortmlError], str]] = [
