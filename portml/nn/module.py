@@ -58,8 +58,9 @@ class Module:
         """Run `forward`, lifting raw arrays as the class says, with the hooks that are registered around it."""
         forward = self.forward if self._hooks is None else partial(call_with_hooks, self)
         try:
-            if any(isinstance(given, Tensor) for given in inputs):
-                return forward(*inputs, **options)
+            for given in inputs:  # a loop: `any` of a generator would take as long as a small layer
+                if isinstance(given, Tensor):
+                    return forward(*inputs, **options)
             if grad_enabled():
                 inputs = tuple(lift(given) if hasattr(given, "dtype") else given for given in inputs)
             return _raw_unless_tracked(forward(*inputs, **options))

@@ -22,11 +22,12 @@ def layer_norm_cases(draw: Draw) -> Iterator[Case]:
     yield case(draw.normal(0, 7), draw.normal(7), draw.normal(7), axes=(1,), eps=1e-5)
     yield case(draw.normal(7, 0), draw.normal(0), draw.normal(0), axes=(1,), eps=1e-5)
     yield case(draw.normal(6, 5).T, draw.normal(12)[::2], draw.normal(6), axes=(1,), eps=1e-5)
+    yield case(draw.normal(300, 9), draw.normal(9), draw.normal(9), axes=(1,), eps=1e-5)
 
 
 @cases(normalisation.batch_norm_train, tolerance="reduction")
 def batch_norm_train_cases(draw: Draw) -> Iterator[Case]:
-    for shape in ((5, 3), (33, 10), (2, 3, 7), (4, 3, 5, 7), (2, 1, 3, 3), (1, 3, 2, 2)):
+    for shape in ((4, 3, 5, 7), (5, 3), (33, 10), (2, 3, 7), (2, 1, 3, 3), (1, 3, 2, 2), (300, 2, 9)):
         yield case(draw.normal(*shape) + 3, draw.normal(shape[1]), draw.normal(shape[1]), eps=1e-5)
         yield case(draw.normal(*shape), None, None, eps=1e-3)
     yield case(draw.normal(0, 3), draw.normal(3), draw.normal(3), eps=1e-5)
@@ -49,3 +50,5 @@ def update_running_cases(draw: Draw) -> Iterator[Case]:
         running = draw.normal(n), draw.uniform(0.5, 2, n)
         yield case(*map(np.copy, running), draw.normal(n), draw.uniform(0.5, 2, n), momentum=0.1, n=8)
         yield case(*map(np.copy, running), draw.normal(n), draw.uniform(0.5, 2, n), momentum=1.0, n=2)
+        statistics = draw.normal(n), draw.uniform(0.5, 2, n)
+        yield case(*map(np.copy, running), *statistics, momentum=0.1, n=2, unbiased=False)
