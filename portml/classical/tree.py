@@ -1,4 +1,4 @@
-"""The tree that growing gives: arrays with an entry for each node, in the order of a walk that takes left turns first."""
+"""The tree that growing gives: arrays with an entry for each node, in the order of a walk that goes left first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What trees and forests are told, read alike: when to split a node, which columns to look at, how much samples weigh."""
+"""What trees and forests are told, read alike: when to split a node, at which columns to look, what samples weigh."""
 
 from __future__ import annotations
 

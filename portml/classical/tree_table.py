@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from portml.backends import Array, device_of, namespace, to_numpy
-from portml.backends.kernels.binning import NEGLIGIBLE, bin_columns, rank_columns
+from portml.backends.kernels.binning import bin_columns, rank_columns
 
 __all__ = ["MOST_BINS", "TreeTable", "column_edges", "make_table"]
 
@@ -102,7 +102,7 @@ def column_edges(X: Array, max_bins: int, n_rows: int) -> Array:
     number = xp.arange(1, max_bins, dtype=xp.int64, device=device_of(X))[None, :]
     quantiles = _quantiles(columns, n_known, number, max_bins)
 
-    is_new = columns[:, 1:] - columns[:, :-1] > NEGLIGIBLE
+    is_new = columns[:, 1:] > columns[:, :-1]
     ranks = xp.cumulative_sum(xp.astype(is_new, xp.int64), axis=1, include_initial=True)
     n_distinct = xp.max(ranks, axis=1, keepdims=True) + xp.where(xp.any(is_missing, axis=1, keepdims=True), 0, 1)
     rows: list[Any] = [xp.searchsorted(ranks[j, :], number[0, :]) for j in range(ranks.shape[0])]

@@ -38,8 +38,7 @@ def _(X: Numbers) -> tuple[Numbers, Numbers, Numbers]:
         packed.sort()
         order = (packed & np.uint64(0xFFFFFFFF)).astype(np.int32)
         in_order = column[order]
-        with np.errstate(invalid="ignore"):
-            np.greater(in_order[1:] - in_order[:-1], np.float32(NEGLIGIBLE), out=is_new[1:])
+        np.greater(in_order[1:], in_order[:-1] + np.float32(NEGLIGIBLE), out=is_new[1:])
         ranks = np.cumsum(is_new, dtype=np.int32)
         codes[j, order] = ranks
         codes[j, is_missing] = n_samples

@@ -40,8 +40,7 @@ def rank_columns(X: Array) -> tuple[Array, Array, Array]:
     n = columns.shape[1]
     orders = xp.argsort(columns, axis=1, stable=True)
     in_order = xp.take_along_axis(columns, orders, axis=1)
-    # Of infinities the difference is NaN, which is not greater: they share a rank, and are given another code.
-    is_new = in_order[:, 1:] - in_order[:, :-1] > NEGLIGIBLE
+    is_new = in_order[:, 1:] > in_order[:, :-1] + NEGLIGIBLE
     is_new = xp.concat([xp.zeros_like(is_new[:, :1]), is_new], axis=1) if n > 1 else xp.zeros_like(is_missing)
     ranks = xp.cumulative_sum(xp.astype(is_new, xp.int64), axis=1)
     codes = xp.take_along_axis(ranks, xp.argsort(orders, axis=1), axis=1)

@@ -1,0 +1,224 @@
+"""Growing boosted trees, compiled: rows of codes are read once for all columns, samples stay sorted by node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from portml.backends._numba import COMPILED
+from portml.backends.kernels.boosting import LEAST_HESSIAN, TINY, gradient_histograms, grow_boosted_tree
+
+__all__: list[str] = []
+
+Numbers = NDArray[Any]
+
+
+@gradient_histograms.on("numba")
+def _(codes: Numbers, rows: Numbers, gradients: Numbers, hessians: Numbers | None, *, n_codes: int) -> Numbers:
+    n_sums = 2 if hessians is None else 3
+    sums = np.zeros((codes.shape[1], n_codes, n_sums))
+    listed = rows.astype(np.int32, copy=False)
+    if hessians is None:
+        _sum_slopes(codes, listed, gradients, sums)
+        return sums[:, :, [0, 1, 1]]
+    _sum_both(codes, listed, gradients, hessians, sums)
+    return sums[:, :, [0, 2, 1]]
+
+
+@grow_boosted_tree.on("numba")
+def _(
+    codes: Numbers,
+    gradients: Numbers,
+    hessians: Numbers | None,
+    *,
+    n_codes: int,
+    max_leaf_nodes: int,
+    max_depth: int,
+    min_samples_leaf: int,
+    l2_regularization: float,
+) -> tuple[Numbers, ...]:
+    n_samples = codes.shape[0]
+    n_leaves = min(max_leaf_nodes, max(1, n_samples // min_samples_leaf))
+    integers = np.zeros((4, 2 * n_leaves - 1), np.int64)
+    numbers = np.zeros((2, 2 * n_leaves - 1))
+    missing_left = np.zeros(2 * n_leaves - 1, np.bool_)
+    node_of = np.empty(n_samples, np.int64)
+    count = _grow(
+        codes,
+        gradients,
+        np.empty(0) if hessians is None else hessians,
+        n_codes,
+        n_leaves,
+        (max_depth, min_samples_leaf, l2_regularization),
+        integers,
+        numbers,
+        missing_left,
+        node_of,
+    )
+    left, feature, code, size = integers[:, :count]
+    return left, feature, code, missing_left[:count], numbers[0, :count], numbers[1, :count], size, node_of
+
+
+@numba.njit(**COMPILED)
+def _grow(
+    codes: Any,
+    gradients: Any,
+    hessians: Any,
+    n_codes: int,
+    max_leaves: int,
+    rules: Any,
+    integers: Any,
+    numbers: Any,
+    missing_left: Any,
+    node_of: Any,
+) -> int:
+    n_samples, n_features = codes.shape
+    rows, room = np.arange(n_samples).astype(np.int32), np.empty(n_samples, np.int32)
+    # One histogram for each leaf: a split leaves its own to one child, and the other takes the next.
+    sums = np.zeros((max_leaves, n_features, n_codes, 2 if hessians.size == 0 else 3))
+    start, end = np.zeros(2 * max_leaves, np.int64), np.zeros(2 * max_leaves, np.int64)
+    depth, slot = np.zeros(2 * max_leaves, np.int64), np.zeros(2 * max_leaves, np.int64)
+    gains, open_gain = numbers[1], np.zeros(2 * max_leaves)
+    end[0] = n_samples
+    if hessians.size == 0:
+        _sum_slopes(codes, rows, gradients, sums[0])
+    else:
+        _sum_both(codes, rows, gradients, hessians, sums[0])
+    integers[0, 0], integers[3, 0] = -1, n_samples
+    _best_split(sums[0], 0, n_samples, 0, rules, integers, numbers, missing_left)
+    open_gain[0] = gains[0]
+    n_nodes, n_leaves = 1, 1
+    while n_leaves < max_leaves:
+        parent = 0
+        for node in range(1, n_nodes):
+            if open_gain[node] > open_gain[parent]:
+                parent = node
+        if open_gain[parent] <= 0.0:
+            break
+        open_gain[parent] = 0.0
+        middle = _divide(codes, rows, room, start[parent], end[parent], integers, missing_left, parent, n_codes - 1)
+        left, right = n_nodes, n_nodes + 1
+        integers[0, parent] = left
+        start[left], end[left], start[right], end[right] = start[parent], middle, middle, end[parent]
+        small, large = (left, right) if 2 * (middle - start[parent]) <= end[parent] - start[parent] else (right, left)
+        slot[large], slot[small] = slot[parent], n_leaves
+        listed = rows[start[small] : end[small]]
+        if hessians.size == 0:
+            _sum_slopes(codes, listed, gradients, sums[n_leaves])
+        else:
+            _sum_both(codes, listed, gradients, hessians, sums[n_leaves])
+        whole, part = sums[slot[large]].reshape(-1), sums[n_leaves].reshape(-1)
+        for place in range(whole.size):
+            whole[place] -= part[place]
+        for node in (left, right):
+            depth[node] = depth[parent] + 1
+            integers[0, node], integers[3, node] = -1, end[node] - start[node]
+            _best_split(
+                sums[slot[node]], node, end[node] - start[node], depth[node], rules, integers, numbers, missing_left
+            )
+            open_gain[node] = gains[node]
+        n_nodes += 2
+        n_leaves += 1
+    for node in range(n_nodes):
+        if integers[0, node] < 0:
+            for place in range(start[node], end[node]):
+                node_of[rows[place]] = node
+    return n_nodes
+
+
+@numba.njit(**COMPILED)
+def _sum_slopes(codes: Any, rows: Any, gradients: Any, sums: Any) -> None:
+    """Add gradients and numbers."""
+    for place in range(rows.size):
+        row = rows[place]
+        slope = gradients[row]
+        for column in range(codes.shape[1]):
+            here = sums[column, codes[row, column]]
+            here[0] += slope
+            here[1] += 1.0
+
+
+@numba.njit(**COMPILED)
+def _sum_both(codes: Any, rows: Any, gradients: Any, hessians: Any, sums: Any) -> None:
+    """Add gradients, numbers and second derivatives."""
+    for place in range(rows.size):
+        row = rows[place]
+        slope, bend = gradients[row], hessians[row]
+        for column in range(codes.shape[1]):
+            here = sums[column, codes[row, column]]
+            here[0] += slope
+            here[1] += 1.0
+            here[2] += bend
+
+
+@numba.njit(**COMPILED)
+def _best_split(
+    sums: Any, node: int, size: int, depth: int, rules: Any, integers: Any, numbers: Any, missing_left: Any
+) -> None:
+    """Write the node's value and its best split."""
+    max_depth, min_samples_leaf, l2 = rules
+    n_features, n_codes, n_sums = sums.shape
+    bend_at = n_sums - 1  # without second derivatives the numbers stand for them
+    slopes, bends = 0.0, 0.0
+    for code in range(n_codes):
+        slopes += sums[0, code, 0]
+        bends += sums[0, code, bend_at]
+    numbers[0, node], numbers[1, node] = -slopes / (bends + l2 + TINY), 0.0
+    integers[1, node] = integers[2, node] = 0
+    if depth >= max_depth or size < 2 * min_samples_leaf:
+        return
+    whole = slopes * slopes / (bends + l2 + TINY)
+    best, best_left, best_absent, side = 0.0, 0.0, 0.0, False
+    for column in range(n_features):
+        absent = sums[column, n_codes - 1]
+        n_absent = absent[1]
+        for turn in range(2 if n_absent > 0.0 else 1):
+            slope, bend, n_left = 0.0, 0.0, 0.0
+            if turn == 1:
+                slope, bend, n_left = absent[0], absent[bend_at], n_absent
+            for code in range(n_codes - 1):
+                here = sums[column, code]
+                slope += here[0]
+                bend += here[bend_at]
+                n_left += here[1]
+                if n_left < min_samples_leaf or bend < LEAST_HESSIAN:
+                    continue
+                if size - n_left < min_samples_leaf or bends - bend < LEAST_HESSIAN:
+                    break
+                rest = slopes - slope
+                gain = slope * slope / (bend + l2 + TINY) + rest * rest / (bends - bend + l2 + TINY) - whole
+                if gain > best:
+                    best, best_left, best_absent, side = gain, n_left, n_absent, turn == 1
+                    integers[1, node], integers[2, node] = column, code
+    numbers[1, node] = best
+    missing_left[node] = best > 0.0 and (side if best_absent > 0.0 else 2.0 * best_left > size)
+
+
+@numba.njit(**COMPILED)
+def _divide(
+    codes: Any,
+    rows: Any,
+    room: Any,
+    start: int,
+    end: int,
+    integers: Any,
+    missing_left: Any,
+    node: int,
+    missing_code: int,
+) -> int:
+    """Put the samples that go left first, and say where the others begin."""
+    feature, last, side = integers[1, node], integers[2, node], missing_left[node]
+    middle, n_right = start, 0
+    for place in range(start, end):
+        row = rows[place]
+        code = codes[row, feature]
+        is_left = code <= last or (side and code == missing_code)
+        rows[middle] = row
+        room[n_right] = row
+        middle += is_left
+        n_right += not is_left
+    rows[middle:end] = room[:n_right]
+    return middle

@@ -1,0 +1,38 @@
+"""Cases of boosted trees: with and without second derivatives, missing values, stumps, nothing to gain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from portml.backends.kernels.boosting import gradient_histograms, grow_boosted_tree
+from tests.backends.cases.trees import rounded
+from tests.backends.kernel_cases import Case, Draw, case, cases
+
+
+@cases(gradient_histograms, tolerance="reduction", nan=False)
+def gradient_histograms_cases(draw: Draw) -> Iterator[Case]:
+    codes, slopes = draw.integers(0, 9, 300, 3, dtype="uint8"), rounded(draw, 300)
+    for hessians in (None, np.abs(slopes)):
+        yield case(codes, np.arange(300), slopes, hessians, n_codes=9)
+        yield case(codes, draw.integers(0, 300, 33), slopes, hessians, n_codes=256)
+
+
+@cases(grow_boosted_tree, tolerance="reduction", nan=False)
+def grow_boosted_tree_cases(draw: Draw) -> Iterator[Case]:
+    settings = {
+        "n_codes": 17,
+        "max_leaf_nodes": 8,
+        "max_depth": 100,
+        "min_samples_leaf": 5,
+        "l2_regularization": 0.0,
+    }
+    for changed in ({}, {"max_depth": 2}, {"l2_regularization": 1.5, "min_samples_leaf": 20}, {"max_leaf_nodes": 2}):
+        options = settings | changed
+        codes, slopes = draw.integers(0, 17, 200, 3, dtype="uint8"), rounded(draw, 200)
+        codes[:, 1] = np.minimum(codes[:, 1], 15)  # nothing missing
+        slopes = slopes + codes[:, 0] % 4
+        for hessians in (None, np.abs(rounded(draw, 200)) + 0.5):
+            yield case(codes, slopes, hessians, **options)
+    yield case(codes, np.ones(200), None, **settings)
