@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from sklearn.utils import estimator_checks
+from sklearn.utils._array_api import NamespaceAndDevice
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import portml.classical
@@ -27,12 +28,18 @@ FOLDS_OF_SAMPLES = "repeated samples fall into other folds of the cross-validati
 ORDER_OF_SAMPLES = "the dual takes samples in a random order, of which there is another one when some are repeated"
 MISJUDGED_AGAIN = "a sample of weight 2 moves the weights once, two samples each time that they are misjudged"
 
-DRAWS_OF_SAMPLES = "a sample with weight 2 is drawn like any other, repeated samples are drawn apart; as in scikit-learn"
+COUNTED_ON_THE_HOST = "the iterations are counted on the host, where the loop of the solver is, and n_iter_ stays there"
+DRAWS_OF_SAMPLES = (
+    "a sample with weight 2 is drawn like any other, repeated samples are drawn apart; as in scikit-learn"
+)
+
+ON_A_DEVICE = "check_array_api_mixed_inputs"
+"""Checked once of every class: with X on a device, and targets and weights on the host, results stay where X is."""
 
 CHECKED: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ("StandardScaler", {}, {}),
     ("MinMaxScaler", {}, {}),
-    ("SimpleImputer", {}, {"check_array_api_input": NO_INVERSE}),
+    ("SimpleImputer", {}, {"check_array_api_input": NO_INVERSE, ON_A_DEVICE: NO_INVERSE}),
     ("SimpleImputer", {"strategy": "median", "add_indicator": True}, {}),
     ("OneHotEncoder", {"handle_unknown": "ignore"}, {}),
     ("OrdinalEncoder", {"handle_unknown": "use_encoded_value", "unknown_value": -1}, {}),
@@ -62,12 +69,14 @@ CHECKED: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ("Lasso", {"precompute": False, "positive": True}, {}),
     ("ElasticNet", {}, {}),
     ("ElasticNet", {"solver": "fista"}, {}),
-    ("LogisticRegression", {}, {}),
+    ("LogisticRegression", {}, {ON_A_DEVICE: COUNTED_ON_THE_HOST}),
     ("LogisticRegression", {"solver": "newton-cholesky", "class_weight": "balanced"}, {}),
     ("Perceptron", {}, {"check_sample_weight_equivalence_on_dense_data": MISJUDGED_AGAIN}),
     ("DecisionTreeClassifier", {"max_features": 2, "random_state": 0}, {}),
     ("DecisionTreeClassifier", {"max_bins": 255}, {}),
     ("DecisionTreeRegressor", {}, {}),
+    ("HistGradientBoostingClassifier", {"max_iter": 5, "min_samples_leaf": 5}, {}),
+    ("HistGradientBoostingRegressor", {"max_iter": 5, "min_samples_leaf": 5}, {}),
     (
         "RandomForestClassifier",
         {"n_estimators": 5, "random_state": 0},
@@ -162,12 +171,30 @@ def test_the_checks_that_scikit_learn_makes_of_its_own_estimators_pass(estimator
     getattr(estimator_checks, name)(type(estimator).__name__, estimator)
 
 
+def cases_on_a_device() -> list[Any]:
+    cases = []
+    for name, estimator in {type(each).__name__: each for each in reversed(estimators())}.items():
+        why = expected_failures(estimator).get(ON_A_DEVICE)
+        marks = [] if why is None else [pytest.mark.xfail(reason=why, strict=True)]
+        cases.append(pytest.param(estimator, marks=marks, id=name))
+    return cases[::-1]
+
+
+@pytest.mark.transfers("the check reads the results on the host")
+@pytest.mark.parametrize("estimator", cases_on_a_device())
+def test_results_stay_on_the_device_of_X(estimator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    device, host = NamespaceAndDevice("array_api_strict", "device1"), NamespaceAndDevice("numpy", None)
+    check = getattr(estimator_checks, ON_A_DEVICE)
+    check(type(estimator).__name__, estimator, X_ns_and_device=device, other_ns_and_device=host)
+
+
 @pytest.mark.parametrize(("name", "arguments", "failures"), CHECKED)
 def test_every_expected_failure_is_of_a_check_that_is_made_and_says_why(
     name: str, arguments: dict[str, Any], failures: dict[str, str]
 ) -> None:
     estimator = getattr(portml.classical, name)(**arguments)
     made = {estimator_checks._check_name(case.values[1] if hasattr(case, "values") else case[1]) for case in CASES}
-    made |= {*FURTHER_CHECKS, *FURTHER_CHECKS_OF_TRANSFORMERS, *FURTHER_CHECKS_OF_CLUSTERERS}
+    made |= {ON_A_DEVICE, *FURTHER_CHECKS, *FURTHER_CHECKS_OF_TRANSFORMERS, *FURTHER_CHECKS_OF_CLUSTERERS}
     assert failures.keys() <= made, f"of {estimator!r}"
     assert all(len(why.split()) > 4 for why in failures.values()), "say why the failure is right"
