@@ -22,6 +22,7 @@ def drawn(shape: tuple[int, ...], dtype: str, seed: int = 0) -> np.ndarray[Any, 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("configuration", CONFIGURATIONS, ids=described)
 def test_a_layer_does_what_pytorchs_does(configuration: tuple[str, Configuration], dtype: str) -> None:
+    torch.manual_seed(0)
     layer, (arguments, options, shape) = configuration
     theirs = getattr(torch.nn, layer)(*arguments, **options).to(getattr(torch, dtype))
     with_parameters = {"dtype": dtype, "rng": 0} if "Conv" in layer else {}
