@@ -119,7 +119,7 @@ class LinearRegressor(Regressor):
         xp = namespace(X)
         coef = xp.astype(self.coef_, X.dtype, copy=False)
         predicted = X @ (coef if coef.ndim == 1 else xp.matrix_transpose(coef))
-        if isinstance(self.intercept_, float):
+        if type(self.intercept_) is float:  # what stands there without an intercept; NumPy's numbers are no such
             return predicted
         return predicted + xp.astype(xp.asarray(self.intercept_), X.dtype, copy=False)
 
@@ -153,7 +153,7 @@ class LinearRegressor(Regressor):
         """Keep weights (n_features, n_outputs) in scikit-learn's layout; an intercept of None is none."""
         xp = namespace(weights)
         self.coef_ = weights[:, 0] if single else xp.asarray(xp.matrix_transpose(weights), copy=True)
-        self.intercept_ = 0.0 if intercept is None else intercept[0, ...] if single else intercept
+        self.intercept_ = 0.0 if intercept is None else intercept[0] if single else intercept
 
 
 def intercept_of(weights: Array, problem: Centred) -> Array:

@@ -1,4 +1,7 @@
-"""The perceptron's rule on NumPy: the vectors of one sample at a time, updated only where a sample is misjudged."""
+"""The perceptron's rule on NumPy: weights change only at mistakes, so that samples are judged in blocks up to the next.
+
+A block doubles while no sample in it is misjudged.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from portml.backends.kernels.perceptron import perceptron_pass
 __all__: list[str] = []
 
 Floats = NDArray[Any]
+SMALLEST, LARGEST = 8, 1024
 
 
 @perceptron_pass.on("numpy")
@@ -26,16 +30,22 @@ def _(
     fit_intercept: bool,
 ) -> tuple[Floats, Floats, Floats]:
     weights, intercept, losses = weights.copy(), intercept.copy(), np.zeros_like(intercept)
-    steps = rates * signs
-    for i in order.tolist():
-        sample = x[i]
-        margin = signs[i] * (weights @ sample + intercept)
-        wrong = margin <= 0
-        if not wrong.any():
+    x, signs, steps = x[order], signs[order], (rates * signs)[order]
+    place, size = 0, SMALLEST
+    while place < x.shape[0]:
+        margins = x[place : place + size] @ weights.T
+        margins += intercept
+        margins *= signs[place : place + size]
+        wrong = np.less_equal(margins, 0)
+        mistaken = wrong[:, 0] if wrong.shape[1] == 1 else wrong.any(axis=1)
+        first = int(mistaken.argmax())
+        if not mistaken[first]:
+            place, size = place + size, min(2 * size, LARGEST)
             continue
-        step = np.where(wrong, steps[i], 0).astype(weights.dtype, copy=False)
-        weights += step[:, None] * sample
+        step = steps[place + first] * wrong[first]
+        weights += step[:, None] * x[place + first]
         if fit_intercept:
             intercept += step
-        losses -= np.minimum(margin, 0)
+        losses -= np.minimum(margins[first], 0)
+        place, size = place + first + 1, SMALLEST
     return weights, intercept, losses
