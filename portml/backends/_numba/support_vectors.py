@@ -17,6 +17,8 @@ __all__: list[str] = []
 
 Floats = NDArray[Any]
 
+BLOCK = 512
+
 REORDERED = {"nnan", "nsz", "reassoc", "contract", "arcp"}
 """Freedoms that vector instructions need; infinities must stay, as they mark what is at its bound."""
 
@@ -34,25 +36,42 @@ def _(
 ) -> Any:
     twins.refuse_unfit_dual(matrix, gradient, lowest, highest)
     change = np.zeros(gradient.shape, gradient.dtype)
-    real = gradient.dtype.type
-    if gradient.size == 0:
-        return given((change, np.asarray(0)), out)
-    steps = _optimise(
-        np.ascontiguousarray(matrix),
-        np.array(gradient),
-        np.ascontiguousarray(lowest),
-        np.ascontiguousarray(highest),
-        change,
-        real(tolerance),
-        max_steps,
-        real(SMALLEST_CURVATURE),
-    )
+    steps = 0
+    if gradient.size:
+        work = [np.empty_like(change) for _ in range(3)]
+        steps = _optimise(
+            np.ascontiguousarray(matrix),
+            np.array(gradient),
+            np.ascontiguousarray(lowest),
+            np.ascontiguousarray(highest),
+            change,
+            gradient.dtype.type(tolerance),
+            max_steps,
+            gradient.dtype.type(SMALLEST_CURVATURE),
+            *work,
+            *(values.view(f"i{values.itemsize}") for values in work),
+            np.iinfo(f"i{change.itemsize}").max,
+        )
     return given((change, np.asarray(steps)), out)
 
 
 @numba.njit(fastmath=REORDERED, **COMPILED)
 def _optimise(
-    matrix: Any, gradient: Any, lowest: Any, highest: Any, change: Any, tolerance: Any, max_steps: int, smallest: Any
+    matrix: Any,
+    gradient: Any,
+    lowest: Any,
+    highest: Any,
+    change: Any,
+    tolerance: Any,
+    max_steps: int,
+    smallest: Any,
+    rising: Any,
+    differences: Any,
+    gains: Any,
+    rising_bits: Any,
+    differences_bits: Any,
+    gains_bits: Any,
+    magnitude: int,
 ) -> int:
     """Write the change; two passes over the variables a step, both in vector instructions."""
     n, total = matrix.shape[0], gradient.size
@@ -61,29 +80,24 @@ def _optimise(
     for t in range(total):
         above[t] = zero if zero < highest[t] else -infinity
         below[t] = zero if zero > lowest[t] else infinity
-    diagonal, gain = np.empty(n, gradient.dtype), np.empty_like(gradient)
+        rising[t] = gradient[t] + above[t]
+    diagonal = np.empty(n, gradient.dtype)
     for t in range(n):
         diagonal[t] = matrix[t, t]
-    top = -infinity
-    for t in range(total):
-        top = max(top, gradient[t] + above[t])
     for step in range(max_steps):
-        i = _place_of(top, gradient, above)
-        row, own = matrix[i % n], diagonal[i % n]
-        bottom, best = infinity, zero
+        i = _first_largest(rising_bits, magnitude)
+        top, row, own = rising[i], matrix[i % n], diagonal[i % n]
         for start in range(0, total, n):
-            g, b, o = gradient[start : start + n], below[start : start + n], gain[start : start + n]
+            g, b = gradient[start : start + n], below[start : start + n]
+            d, o = differences[start : start + n], gains[start : start + n]
             for t in range(n):
-                value = g[t] + b[t]
-                bottom = min(bottom, value)
-                difference = max(top - value, zero)
+                difference = max(top - (g[t] + b[t]), zero)
+                d[t] = difference
                 o[t] = difference * difference / max(own + diagonal[t] - two * row[t], smallest)
-                best = max(best, o[t])
-        if not top - bottom >= tolerance:
+        # Without violation the difference is cut off at zero, which no tolerance is below.
+        if not differences[_first_largest(differences_bits, magnitude)] >= tolerance:
             return step
-        j = 0
-        while j < total - 1 and gain[j] != best:
-            j += 1
+        j = _first_largest(gains_bits, magnitude)
         curvature = max(own + diagonal[j % n] - two * row[j % n], smallest)
         room_above, room_below = highest[i] - change[i], change[j] - lowest[j]
         length = min((top - gradient[j]) / curvature, min(room_above, room_below))
@@ -92,20 +106,37 @@ def _optimise(
         for t in (i, j):
             above[t] = zero if change[t] < highest[t] else -infinity
             below[t] = zero if change[t] > lowest[t] else infinity
-        other, top = matrix[j % n], -infinity
+        other = matrix[j % n]
         for start in range(0, total, n):
-            g, a = gradient[start : start + n], above[start : start + n]
+            g, a, r = gradient[start : start + n], above[start : start + n], rising[start : start + n]
             for t in range(n):
-                g[t] -= length * (row[t] - other[t])
-                top = max(top, g[t] + a[t])
+                moved = g[t] - length * (row[t] - other[t])
+                g[t] = moved
+                r[t] = moved + a[t]
     return max_steps
 
 
 @numba.njit(**COMPILED)
-def _place_of(top: Any, gradient: Any, above: Any) -> int:
-    """The first variable that has this gradient and may rise."""
-    for t in range(gradient.size):
-        if gradient[t] + above[t] == top:
+def _first_largest(bits: Any, magnitude: int) -> int:
+    """The place of the largest of floats, of equals the first, from their bits as integers.
+
+    Floats are in the order of their bits once those of negative numbers are turned around; and the maximum of integers
+    is found in vector instructions, which a compiler may not use for that of floats.
+    """
+    least = -(2**63)
+    largest, begin = least, 0
+    for start in range(0, bits.size, BLOCK):
+        block = bits[start : start + BLOCK]
+        here = least
+        for t in range(block.size):
+            bare: Any = np.int64(block[t])
+            key = bare ^ ((bare >> 63) & magnitude)
+            here = key if key > here else here
+        if here > largest:
+            largest, begin = here, start
+    for t in range(begin, bits.size):
+        bare = np.int64(bits[t])
+        if bare ^ ((bare >> 63) & magnitude) == largest:
             return t
     return 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,52 +19,51 @@ Floats = NDArray[Any]
 
 @twins.radial_basis.on("numpy")
 def _(x: Floats, z: Floats, *, gamma: float, out: Floats | None = None) -> Any:
-    if x.dtype != z.dtype or x.dtype.kind != "f" or x.size == 0 or z.size == 0:
+    if x.dtype != z.dtype or x.dtype.kind != "f" or x.size * z.size == 0:
         return given(twins.radial_basis.agnostic(x, z, gamma=gamma), out)
     result = out if out is not None and out.flags.c_contiguous else np.empty((len(x), len(z)), x.dtype)
-    for rows, samples in _prepared(x, z, gamma):
-        _exponentials(samples, rows, result[rows])
+    for rows, left, right in _prepared(x, z, gamma):
+        _exponentials(left, right, result[rows])
     return result if out is None or result is out else given(result, out)
 
 
 @twins.radial_basis_sum.on("numpy")
 def _(x: Floats, z: Floats, coefficients: Floats, *, gamma: float, out: Floats | None = None) -> Any:
-    if len({each.dtype for each in (x, z, coefficients)}) > 1 or x.dtype.kind != "f" or x.size == 0 or z.size == 0:
+    if len({each.dtype for each in (x, z, coefficients)}) > 1 or x.dtype.kind != "f" or x.size * z.size == 0:
         return given(twins.radial_basis_sum.agnostic(x, z, coefficients, gamma=gamma), out)
     result = np.empty((len(x), coefficients.shape[1]), x.dtype)
     block = None
-    for rows, samples in _prepared(x, z, gamma):
+    for rows, left, right in _prepared(x, z, gamma):
         if block is None or len(block) != rows.stop - rows.start:
             block = np.empty((rows.stop - rows.start, len(z)), x.dtype)
-        _exponentials(samples, rows, block)
+        _exponentials(left, right, block)
         np.matmul(block, coefficients, out=result[rows])
     return given(result, out)
 
 
-class _Samples(NamedTuple):
-    """Centred samples: those of x, those of z scaled and turned, and the scaled squares of both."""
+def _prepared(x: Floats, z: Floats, gamma: float) -> Iterator[tuple[slice, Floats, Floats]]:
+    """Blocks of rows of x, and what to multiply them with for -gamma ||x - z||².
 
-    x: Floats
-    z: Floats
-    squares_x: Floats
-    squares_z: Floats
-
-
-def _prepared(x: Floats, z: Floats, gamma: float) -> Iterator[tuple[slice, _Samples]]:
-    """Blocks of rows of x.  Scaled beforehand, -gamma ||x - z||² is the product less half of either square."""
-    centre = z.mean(axis=0)
-    x, z = x - centre, z - centre
-    squares_x, squares_z = gamma * np.vecdot(x, x)[:, np.newaxis], gamma * np.vecdot(z, z)
-    samples = _Samples(x, z.T * z.dtype.type(2 * gamma), squares_x, squares_z)
-    height = max(BLOCK // len(z), 1)
+    With two more columns the product of matrices adds the squares too: (x, gamma ||x||², 1) · (2 gamma z, -1, -gamma
+    ||z||²).
+    """
+    centre, real = z.mean(axis=0), z.dtype.type
+    left, right = np.empty((len(x), x.shape[1] + 2), x.dtype), np.empty((x.shape[1] + 2, len(z)), x.dtype)
+    np.subtract(x, centre, out=left[:, :-2])
+    np.subtract(z.T, centre[:, np.newaxis], out=right[:-2])
+    left[:, -2] = real(gamma) * np.vecdot(left[:, :-2], left[:, :-2])
+    left[:, -1] = 1
+    right[-2] = -1
+    right[-1] = real(-gamma) * np.vecdot(right[:-2], right[:-2], axis=0)
+    right[:-2] *= real(2 * gamma)
+    height = max(2 * BLOCK // len(z), 1)
     for start in range(0, len(x), height):
-        yield slice(start, min(start + height, len(x))), samples
+        rows = slice(start, min(start + height, len(x)))
+        yield rows, left[rows], right
 
 
-def _exponentials(samples: _Samples, rows: slice, block: Floats) -> None:
-    np.matmul(samples.x[rows], samples.z, out=block)
-    np.subtract(block, samples.squares_x[rows], out=block)
-    np.subtract(block, samples.squares_z, out=block)
+def _exponentials(left: Floats, right: Floats, block: Floats) -> None:
+    np.matmul(left, right, out=block)
     np.minimum(block, 0, out=block)
     np.exp(block, out=block)
 
@@ -74,9 +73,11 @@ def _(matrix: Floats, weights: Floats, out: Floats | None = None) -> Any:
     total = np.zeros(matrix.shape[1], weights.dtype)
     (changed,) = weights.nonzero()
     height = max(BLOCK // max(matrix.shape[1], 1), 1)
+    rows = np.empty((min(height, len(changed)), matrix.shape[1]), weights.dtype)
     for start in range(0, len(changed), height):
         block = changed[start : start + height]
-        total += weights[block] @ matrix[block].astype(weights.dtype)
+        rows[: len(block)] = matrix[block]
+        total += weights[block] @ rows[: len(block)]
     return given(total, out)
 
 
@@ -106,44 +107,53 @@ def _optimise(
     tolerance: float,
     max_steps: int,
 ) -> int:
-    """Write the change; a step is a dozen calls on whole vectors, and single numbers are Python's own."""
+    """Write the change; a step is a dozen calls on whole vectors, and single numbers are Python's own.
+
+    The gradients are kept twice, with infinities for what may not rise and what may not fall.
+    """
     n, copies, real = len(matrix), gradient.size // len(matrix), gradient.dtype.type
-    moving = gradient.reshape(copies, n).copy()
-    above = np.where(highest > 0, real(0), real(-np.inf)).reshape(copies, n)
-    below = np.where(lowest < 0, real(0), real(np.inf)).reshape(copies, n)
-    flat, flat_above, flat_below = moving.reshape(-1), above.reshape(-1), below.reshape(-1)
-    diagonal = matrix.diagonal().copy()
+    rising = np.where(highest > 0, gradient, real(-np.inf)).reshape(copies, n)
+    falling = np.where(lowest < 0, gradient, real(np.inf)).reshape(copies, n)
+    work, line = np.empty_like(rising), np.empty(n, gradient.dtype)
+    flat_rising, flat_falling, flat_work = rising.reshape(-1), falling.reshape(-1), work.reshape(-1)
     lows, highs = lowest.tolist(), highest.tolist()
-    work, line = np.empty_like(moving), np.empty(n, gradient.dtype)
-    flat_work, zero, two, smallest = work.reshape(-1), real(0), real(2), real(SMALLEST_CURVATURE)
+    # Half of every curvature, whose common factor of two changes no comparison.
+    halves = matrix.diagonal() / real(2)
+    half_of, zero, smallest = halves.tolist(), real(0), real(SMALLEST_CURVATURE / 2)
     add, subtract, multiply, divide, larger = np.add, np.subtract, np.multiply, np.divide, np.maximum
-    smallest_of = np.minimum.reduce
     for step in range(max_steps):
-        add(moving, above, work)
-        i = int(flat_work.argmax())
-        top, row = flat_work.item(i), matrix[i % n]
-        add(moving, below, work)
-        if not top - smallest_of(flat_work) >= tolerance:
-            return step
-        subtract(real(top), work, work)
+        i = int(flat_rising.argmax())
+        first = i % n
+        top, row = flat_rising[i], matrix[first]
+        subtract(top, falling, work)
         larger(work, zero, out=work)
         multiply(work, work, work)
-        multiply(row, two, line)
-        subtract(diagonal, line, line)
-        add(line, diagonal[i % n], line)
+        subtract(halves, row, line)
+        add(line, half_of[first], line)
         larger(line, smallest, out=line)
         divide(work, line, work)
         j = int(flat_work.argmax())
+        difference = float(top) - flat_falling.item(j)
+        # The largest difference is at least that of the chosen pair, so that it need not be looked for every time.
+        if not difference >= tolerance and not float(top) - float(flat_falling.min()) >= tolerance:
+            return step
+        second = j % n
         room_above, room_below = highs[i] - change[i], change[j] - lows[j]
-        length = min((top - flat.item(j)) / line.item(j % n), room_above, room_below)
+        length = min(difference / (2 * line.item(second)), room_above, room_below)
+        subtract(row, matrix[second], line)
+        multiply(line, real(length), line)
+        subtract(rising, line, rising)
+        subtract(falling, line, falling)
         change[i] = highs[i] if length == room_above else change[i] + length
         change[j] = lows[j] if length == room_below else change[j] - length
-        for t in (i, j):
-            flat_above[t] = 0 if change[t] < highs[t] else -np.inf
-            flat_below[t] = 0 if change[t] > lows[t] else np.inf
-        subtract(row, matrix[j % n], line)
-        multiply(line, real(length), line)
-        subtract(moving, line, moving)
+        # The one could rise and the other fall; what else each may do has changed perhaps.
+        value, other = flat_rising[i], flat_falling[j]
+        flat_falling[i] = value if change[i] > lows[i] else np.inf
+        flat_rising[j] = other if change[j] < highs[j] else -np.inf
+        if not change[i] < highs[i]:
+            flat_rising[i] = -np.inf
+        if not change[j] > lows[j]:
+            flat_falling[j] = np.inf
     return max_steps
 
 

@@ -43,7 +43,7 @@ def radial_basis(x: Array, z: Array, *, gamma: float) -> Array:
     array (n, m)
     """
     xp = namespace(x, z)
-    centre = xp.mean(z, axis=0, keepdims=True)
+    centre = xp.sum(z, axis=0, keepdims=True) / max(z.shape[0], 1)
     x, z = x - centre, z - centre
     squares = xp.sum(x * x, axis=1, keepdims=True) + xp.matrix_transpose(xp.sum(z * z, axis=1, keepdims=True))
     distances = squares - 2.0 * xp.matmul(x, xp.matrix_transpose(z))
