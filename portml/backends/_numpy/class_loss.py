@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from portml.backends._numpy.blocks import given
 from portml.backends._numpy.loss import divisor
 from portml.backends._numpy.reductions import maximum_along, sum_along
-from portml.backends.kernels.class_loss import cross_entropy, cross_entropy_backward, cross_entropy_saving
+from portml.backends.kernels.class_loss import (
+    cross_entropy,
+    cross_entropy_backward,
+    cross_entropy_saving,
+    nll_loss,
+    nll_loss_backward,
+)
 from portml.backends.kernels.labels import refuse_unfit_labels
 from portml.backends.kernels.reduction import refuse_unknown_reduction
 
@@ -130,8 +136,74 @@ def _(
     return dlogits, None, None
 
 
+@nll_loss.on("numpy")
+def _(
+    log_probabilities: Floats,
+    labels: NDArray[Any],
+    class_weight: Floats | None,
+    *,
+    reduction: str = "mean",
+    ignore_index: int = -100,
+    out: Floats | None = None,
+) -> Any:
+    refuse_unknown_reduction(reduction)
+    statics: dict[str, Any] = {"reduction": reduction, "ignore_index": ignore_index}
+    if log_probabilities.size == 0:
+        return given(nll_loss.agnostic(log_probabilities, labels, class_weight, **statics), out)
+    counts, dtype = _counted(log_probabilities, labels, class_weight, ignore_index, "nll_loss"), log_probabilities.dtype
+    safe = labels if counts is None else labels * counts
+    weights = _label_weights(log_probabilities, safe, class_weight, counts)
+    losses = -_picked(log_probabilities, safe, _class_axis(log_probabilities))
+    if counts is not None:
+        losses = np.where(counts, losses, dtype.type(0))
+    if weights is not None:
+        losses = losses * weights
+    if reduction == "none":
+        return given(losses, out)
+    loss = losses.sum()
+    if reduction == "mean":
+        loss = loss / divisor(labels.size if weights is None else weights.sum())
+    return given(np.asarray(loss, dtype), out)
+
+
+@nll_loss_backward.on("numpy")
+def _(
+    g: Any,
+    y: Any,
+    log_probabilities: Floats,
+    labels: NDArray[Any],
+    class_weight: Floats | None,
+    *,
+    needs: Needs,
+    reduction: str,
+    ignore_index: int,
+    out: tuple[Any, Any, Any] | None = None,
+) -> tuple[Floats, None, None]:
+    shape, dtype = log_probabilities.shape, log_probabilities.dtype
+    gradient = np.empty(shape, dtype) if out is None else out[0]
+    if log_probabilities.size == 0:
+        return gradient, None, None
+    counts = _counted(log_probabilities, labels, class_weight, ignore_index, "nll_loss")
+    safe = labels if counts is None else labels * counts
+    weights = _label_weights(log_probabilities, safe, class_weight, counts)
+    share: Any = g
+    if reduction == "mean":
+        share = g / divisor(labels.size if weights is None else weights.sum())
+    share = np.asarray(share if weights is None else share * weights, dtype)
+    if counts is not None:
+        share = np.where(counts, share, dtype.type(0))
+    axis = _class_axis(log_probabilities)
+    gradient[...] = _kept(share * dtype.type(0), axis)  # 0, or NaN
+    _subtract_at(gradient, safe, np.broadcast_to(share, labels.shape), axis)
+    return gradient, None, None
+
+
 def _counted(
-    logits: Floats, labels: NDArray[Any], class_weight: Floats | None, ignore_index: int
+    logits: Floats,
+    labels: NDArray[Any],
+    class_weight: Floats | None,
+    ignore_index: int,
+    name: str = "cross_entropy",
 ) -> NDArray[np.bool_] | None:
     """Which labels are not ignored, None if none is; everything checked."""
     usual = logits.ndim == 2 and labels.shape == logits.shape[:1] and labels.dtype == np.int64 and labels.size
@@ -140,7 +212,7 @@ def _counted(
         fits = np.maximum.reduce(labels.view(np.uint64)) < logits.shape[1]
         if fits:
             return None
-    refuse_unfit_labels(logits, labels, class_weight, ignore_index, "cross_entropy")
+    refuse_unfit_labels(logits, labels, class_weight, ignore_index, name)
     ignored = labels == ignore_index
     return np.logical_not(ignored) if ignored.any() else None
 

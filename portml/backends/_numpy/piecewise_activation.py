@@ -71,10 +71,11 @@ def _(x: Floats, y: Floats) -> None:
 
 @pointwise_backward(hardswish_backward)
 def _(y: Floats, x: Floats, slope: Floats) -> None:
-    np.divide(x, 3, out=slope)
+    _write_between(x, -4, 4, slope)  # so that infinity times 0 is 0
+    slope *= 1 / 3
     slope += 0.5
-    overwrite(slope, x <= -3, 0)
-    overwrite(slope, x >= 3, 1)
+    slope *= np.abs(x) < 3
+    slope += x >= 3
 
 
 @pointwise(hardshrink)
