@@ -1,5 +1,10 @@
 """Estimators in scikit-learn's words, written once for every backend: results stay where X is.
 
+>>> import numpy as np
+>>> from portml.classical import StandardScaler
+>>> StandardScaler().fit_transform(np.asarray([[0.0], [1.0], [2.0]]))[:, 0].round(3)
+array([-1.225,  0.   ,  1.225])
+
 Each name is imported from its file when it is first used.
 """
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numbers
 from collections import Counter
+from collections.abc import Iterable
 from itertools import repeat
 from typing import Any
 
@@ -168,8 +169,7 @@ def codes_of_labels(y: HostArray, classes: HostArray | None = None) -> tuple[Hos
     """
     _refuse_what_is_no_label(y)
     if classes is None:
-        classes, codes = np.unique(y, return_inverse=True)
-        return codes.astype(np.int64), classes
+        return _codes_of_what_occurs(y)
     classes = np.unique(classes)
     codes = np.searchsorted(classes, y)
     unknown = np.unique(y[classes[np.minimum(codes, len(classes) - 1)] != y])
@@ -304,16 +304,15 @@ def _uniform(column: HostArray) -> HostArray:
     if column.dtype.kind != "O":
         return column
     values = column.tolist()
-    kinds = {*map(type, values)}
-    if any(kind.__name__ == "NAType" for kind in kinds):
-        column = objects([np.nan if type(value).__name__ == "NAType" else value for value in values])
-        return _uniform(column)
-    if kinds <= {str, type(None)}:
-        return column
-    kinds = {type(value) for value in values if not is_missing(value)}
+    try:
+        distinct: Iterable[Any] = {*values}
+    except TypeError:  # of objects that are no categories either; refused below
+        distinct = values
+    if any(type(value).__name__ == "NAType" for value in distinct):
+        return _uniform(objects([np.nan if type(value).__name__ == "NAType" else value for value in values]))
+    kinds = {type(value) for value in distinct if not is_missing(value)}
     if kinds and all(issubclass(kind, numbers.Real | np.bool_) for kind in kinds):
-        whole = all(value is not None for value in values)
-        return np.asarray(values) if whole else column.astype(np.float64)
+        return column.astype(np.float64) if any(value is None for value in distinct) else np.asarray(values)
     if not all(issubclass(kind, str) for kind in kinds) and not all(issubclass(kind, bytes) for kind in kinds):
         names = sorted(kind.__qualname__ for kind in kinds)
         raise DtypeError(
@@ -335,6 +334,21 @@ def _shape_expected(table: HostArray) -> str:
         f"Expected 2D array, got {found} instead:\narray={table}.\nReshape your data either using array.reshape(-1, 1) "
         "if your data has a single feature or array.reshape(1, -1) if it contains a single sample."
     )
+
+
+def _codes_of_what_occurs(y: HostArray) -> tuple[HostArray, HostArray]:
+    """Codes and sorted classes; without sorting the samples where that can be spared."""
+    if y.dtype.kind == "O":
+        values = y.tolist()
+        labels = sorted({*values})
+        places = {label: code for code, label in enumerate(labels)}
+        return np.fromiter(map(places.__getitem__, values), dtype=np.int64, count=len(values)), objects(labels)
+    if y.dtype.kind in "iu" and len(y) and int(y.max()) - int(y.min()) < 2 * len(y):
+        offsets = y.astype(np.int64) - y.min(keepdims=True).astype(np.int64)
+        occurs = np.bincount(offsets) > 0
+        return (np.cumsum(occurs) - 1)[offsets], np.flatnonzero(occurs).astype(y.dtype) + y.min(keepdims=True)
+    classes, codes = np.unique(y, return_inverse=True)
+    return codes.astype(np.int64), classes
 
 
 def _refuse_what_is_no_label(y: HostArray) -> None:

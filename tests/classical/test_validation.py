@@ -9,10 +9,13 @@ import pandas
 import polars
 import pytest
 import sklearn.exceptions
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import sparse
 
 from portml.backends import Backend, backend_of, get_backend, to_numpy
 from portml.classical import Classifier, Estimator, Regressor
+from portml.classical.host import codes_of_labels
 from portml.classical.validation import (
     TrainingData,
     check_parameter,
@@ -78,8 +81,8 @@ def test_tables_of_all_kinds_are_read_as_floats(given: Any, backend: Backend) ->
 
 
 def test_float32_stays_and_other_types_of_a_device_become_float64(backend: Backend) -> None:
-    for given, expected in (("float32", "float32"), ("float64", "float64"), ("int32", "float64"), ("bool", "float64")):
-        found = read(backend.asarray(X > 1, dtype=given))
+    for dtype, expected in (("float32", "float32"), ("float64", "float64"), ("int32", "float64"), ("bool", "float64")):
+        found = read(backend.asarray(X > 1, dtype=dtype))
         assert found.X.dtype == backend.dtype(expected)
         assert backend_of(found.X) is backend
     assert read(backend.asarray(X), dtype="float32").X.dtype == backend.xp.float32
@@ -116,12 +119,35 @@ def test_labels_become_codes_and_classes_where_X_is(y: Any, backend: Backend) ->
 @pytest.mark.parametrize("dtype", ["U1", object])
 def test_classes_of_text_stay_on_the_host(dtype: Any, backend: Backend) -> None:
     y = np.asarray(["b", "a", "b"], dtype=dtype)
-    for given in (y, y.tolist(), pandas.Series(y), polars.Series(y.tolist()), pandas.Series(y, dtype="category")):
-        found = read(backend.asarray(X), given, labels=True)
+    for labels_given in (
+        y,
+        y.tolist(),
+        pandas.Series(y),
+        polars.Series(y.tolist()),
+        pandas.Series(y, dtype="category"),
+    ):
+        found = read(backend.asarray(X), labels_given, labels=True)
         assert backend_of(found.y) is backend
         labels = labels_of(found.y, found.classes)
         assert isinstance(labels, np.ndarray)
         assert labels.tolist() == y.tolist()
+
+
+@given(
+    st.lists(st.integers(-4, 9), min_size=1, max_size=20).map(np.asarray)
+    | st.lists(st.sampled_from([0, 255, 7]), min_size=1).map(lambda labels: np.asarray(labels, dtype=np.uint8))
+    | st.lists(st.integers(-128, 127), min_size=200).map(lambda labels: np.asarray(labels, dtype=np.int8))
+    | st.lists(st.sampled_from([2**64 - 1, 2**64 - 3]), min_size=1).map(lambda y: np.asarray(y, dtype=np.uint64))
+    | st.lists(st.sampled_from([-(2**63), 2**63 - 1]), min_size=1).map(np.asarray)
+    | st.lists(st.sampled_from(["", "b", "ab"]), min_size=1).map(lambda labels: np.asarray(labels, dtype=object))
+    | st.lists(st.booleans(), min_size=1).map(np.asarray)
+)
+def test_codes_and_classes_are_those_of_unique(y: np.ndarray[Any, Any]) -> None:
+    codes, classes = codes_of_labels(y)
+    expected_classes, expected_codes = np.unique(y, return_inverse=True)
+    np.testing.assert_array_equal(codes, expected_codes)
+    np.testing.assert_array_equal(classes, expected_classes)
+    assert (codes.dtype, classes.dtype) == (np.int64, y.dtype)
 
 
 def test_known_classes_give_the_codes_of_a_batch() -> None:
@@ -200,7 +226,7 @@ def test_what_cannot_be_learnt_from_is_refused_in_scikit_learns_words(
 
 
 def test_a_device_is_refused_the_same(backend: Backend) -> None:
-    for given, message in (
+    for arguments, message in (
         ({"X": backend.asarray([[np.nan]])}, "Input X contains NaN"),
         ({"X": backend.asarray([[np.inf]], dtype="float32")}, r"too large for dtype\('float32'\)"),
         ({"X": backend.asarray([[1j]])}, "Complex data not supported"),
@@ -208,7 +234,7 @@ def test_a_device_is_refused_the_same(backend: Backend) -> None:
         ({"X": backend.asarray(X), "y": backend.asarray([0.5, 1.0, 2.0]), "labels": True}, "label type: continuous"),
     ):
         with pytest.raises(ArgumentError, match=message):
-            Fitted().fit(**given)
+            Fitted().fit(**arguments)
 
 
 def test_supervised_estimators_need_targets() -> None:
