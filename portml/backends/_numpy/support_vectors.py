@@ -54,7 +54,7 @@ def _prepared(x: Floats, z: Floats, gamma: float) -> Iterator[tuple[slice, Float
     left[:, -2] = real(gamma) * np.vecdot(left[:, :-2], left[:, :-2])
     left[:, -1] = 1
     right[-2] = -1
-    right[-1] = real(-gamma) * np.vecdot(right[:-2], right[:-2], axis=0)
+    right[-1] = real(-gamma) * np.sum(np.square(right[:-2]), axis=0)
     right[:-2] *= real(2 * gamma)
     height = max(2 * BLOCK // len(z), 1)
     for start in range(0, len(x), height):
