@@ -233,3 +233,8 @@ def test_a_wrong_label_makes_the_loss_of_its_row_nan_where_nobody_looks(backend)
         assert np.isnan(to_numpy(losses)).tolist() == [False, True]
         losses = F.ctc_loss(log_p, backend.asarray([[1], [9]]), [3, 3], [1, 0], reduction="none")
         assert np.isfinite(to_numpy(losses)).all(), "what is beyond a target is not looked at"
+
+
+def test_a_loss_shows_its_settings():
+    assert repr(nn.HuberLoss(delta=2.0).eval()) == "HuberLoss(reduction='mean', delta=2.0)"
+    assert repr(nn.BCELoss(np.ones(2))) == "BCELoss(reduction='mean')"

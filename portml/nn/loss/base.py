@@ -25,8 +25,10 @@ class Loss(Module):
         self.reduction = reduction
 
     def extra_repr(self) -> str:
-        """The reduction."""
-        return f"reduction={self.reduction!r}"
+        """The reduction and every other setting that is a number or a word."""
+        shown = (bool, int, float, str)
+        settings = {name: value for name, value in vars(self).items() if isinstance(value, shown) and name[0] != "_"}
+        return ", ".join(f"{name}={value!r}" for name, value in settings.items() if name != "training")
 
 
 def positive(name: str, value: float) -> float:
