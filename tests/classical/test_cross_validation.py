@@ -9,7 +9,9 @@ import pandas
 import pytest
 import sklearn.linear_model
 import sklearn.model_selection
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_diabetes, load_iris, load_wine
+from sklearn.ensemble import BaggingClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 
@@ -19,6 +21,7 @@ from portml.classical import (
     KFold,
     LinearRegression,
     MinMaxScaler,
+    OneHotEncoder,
     SimpleImputer,
     StandardScaler,
     StratifiedKFold,
@@ -97,6 +100,17 @@ def test_our_estimators_and_splitters_work_inside_scikit_learn() -> None:
     frame = pandas.DataFrame(X, columns=["a", "b", "c", "d"])
     assert search.best_estimator_[:-1].set_output(transform="pandas").fit_transform(frame).columns.tolist() == [*"abcd"]
     assert "NearestCentroid" in pipeline._repr_html_()
+
+
+def test_a_frame_of_numbers_and_text_goes_through_scikit_learns_columns_and_ensembles() -> None:
+    X, y = load_iris(return_X_y=True)
+    frame = pandas.DataFrame(X, columns=[*"abcd"])
+    frame["city"] = np.asarray(["Oslo", "Rome", None], dtype=object)[np.arange(len(y)) % 3]
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    text = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(drop="first"))
+    columns = make_column_transformer((numbers, [*"abcd"]), (text, ["city"]))
+    bagged = BaggingClassifier(make_pipeline(columns, NearestCentroid()), n_estimators=3, random_state=0)
+    assert bagged.fit(frame, y).score(frame, y) > 0.8
 
 
 def test_folds_stay_on_the_backend(backend: Backend) -> None:
