@@ -126,7 +126,8 @@ class _HistGradientBoosting:
             X, y, weights = (None if each is None else xp.take(each, kept, axis=0) for each in (X, y, weights))
         edges = column_edges(X, self.max_bins, ROWS_FOR_EDGES)
         codes = bin_columns(X, edges, missing_code=self.max_bins)
-        codes = xp.asarray(xp.permute_dims(codes, (1, 0)), copy=True)
+        # Stacked, not permuted: a sample's codes then lie side by side.
+        codes = xp.stack([codes[column, :] for column in range(codes.shape[0])], axis=1)
         self._baseline = loss.baseline(y, weights)
         self._predictors = []
         raw = xp.zeros((X.shape[0], loss.n_outputs), dtype=xp.float64, device=device_of(X)) + self._baseline

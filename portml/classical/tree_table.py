@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from portml.backends import Array, device_of, namespace, to_numpy
-from portml.backends.kernels.binning import bin_columns, rank_columns
+from portml.backends.kernels.binning import bin_columns, rank_columns, sort_columns
 
 __all__ = ["MOST_BINS", "TreeTable", "column_edges", "make_table"]
 
@@ -95,9 +95,8 @@ def column_edges(X: Array, max_bins: int, n_rows: int) -> Array:
     if X.shape[0] > n_rows:
         row = xp.arange(n_rows, dtype=xp.int64, device=device_of(X)) * X.shape[0] // n_rows
         X = xp.take(X, row, axis=0)
-    columns = xp.permute_dims(X, (1, 0))
-    is_missing = xp.isnan(columns)
-    columns = xp.sort(xp.where(is_missing, xp.inf, columns), axis=1)
+    columns = sort_columns(X)
+    is_missing = xp.isinf(columns)
     n_known = xp.sum(xp.astype(xp.logical_not(is_missing), xp.int64), axis=1, keepdims=True)
     number = xp.arange(1, max_bins, dtype=xp.int64, device=device_of(X))[None, :]
     quantiles = _quantiles(columns, n_known, number, max_bins)

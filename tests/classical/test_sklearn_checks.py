@@ -29,6 +29,7 @@ ORDER_OF_SAMPLES = "the dual takes samples in a random order, of which there is 
 MISJUDGED_AGAIN = "a sample of weight 2 moves the weights once, two samples each time that they are misjudged"
 
 COUNTED_ON_THE_HOST = "the iterations are counted on the host, where the loop of the solver is, and n_iter_ stays there"
+LEAVES_COUNT_SAMPLES = "a leaf has at least so many samples, whatever they weigh; scikit-learn expects this of its own"
 DRAWS_OF_SAMPLES = (
     "a sample with weight 2 is drawn like any other, repeated samples are drawn apart; as in scikit-learn"
 )
@@ -75,8 +76,16 @@ CHECKED: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ("DecisionTreeClassifier", {"max_features": 2, "random_state": 0}, {}),
     ("DecisionTreeClassifier", {"max_bins": 255}, {}),
     ("DecisionTreeRegressor", {}, {}),
-    ("HistGradientBoostingClassifier", {"max_iter": 5, "min_samples_leaf": 5}, {}),
-    ("HistGradientBoostingRegressor", {"max_iter": 5, "min_samples_leaf": 5}, {}),
+    (
+        "HistGradientBoostingClassifier",
+        {"max_iter": 5, "min_samples_leaf": 5},
+        {"check_sample_weight_equivalence_on_dense_data": LEAVES_COUNT_SAMPLES},
+    ),
+    (
+        "HistGradientBoostingRegressor",
+        {"max_iter": 5, "min_samples_leaf": 5},
+        {"check_sample_weight_equivalence_on_dense_data": LEAVES_COUNT_SAMPLES},
+    ),
     (
         "RandomForestClassifier",
         {"n_estimators": 5, "random_state": 0},
@@ -87,6 +96,18 @@ CHECKED: list[tuple[str, dict[str, Any], dict[str, str]]] = [
         {"n_estimators": 5, "random_state": 0},
         {"check_sample_weight_equivalence_on_dense_data": DRAWS_OF_SAMPLES},
     ),
+    ("KNeighborsClassifier", {}, {}),
+    ("KNeighborsClassifier", {"weights": "distance", "metric": "cosine", "block_size": 500}, {}),
+    ("KNeighborsRegressor", {}, {}),
+    ("KMeans", {"n_clusters": 3, "random_state": 0}, {"check_sample_weight_equivalence_on_dense_data": DRAWS_OF_SAMPLES}),
+    (
+        "MiniBatchKMeans",
+        {"n_clusters": 3, "random_state": 0},
+        {"check_sample_weight_equivalence_on_dense_data": DRAWS_OF_SAMPLES},
+    ),
+    ("GaussianNB", {}, {}),
+    ("MultinomialNB", {}, {}),
+    ("BernoulliNB", {}, {}),
 ]
 
 FURTHER_CHECKS = (

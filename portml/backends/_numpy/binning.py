@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from portml.backends.kernels.binning import NEGLIGIBLE, bin_columns, code_dtype, rank_columns
+from portml.backends.kernels.binning import NEGLIGIBLE, bin_columns, code_dtype, rank_columns, sort_columns
 
 __all__: list[str] = []
 
@@ -48,6 +48,14 @@ def _(X: Numbers) -> tuple[Numbers, Numbers, Numbers]:
         values[j, : distinct.size] = distinct
         orders[j] = order
     return codes, orders, values
+
+
+@sort_columns.on("numpy")
+def _(X: Numbers) -> Numbers:
+    columns = X.T.copy()  # side by side, which sorts three times as fast
+    columns[np.isnan(columns)] = np.inf
+    columns.sort(axis=1)
+    return columns
 
 
 @bin_columns.on("numpy")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from portml.backends.kernel import kernel
 from portml.backends.namespaces import Array, device_of, namespace
 
-__all__ = ["NEGLIGIBLE", "bin_columns", "code_dtype", "rank_columns"]
+__all__ = ["NEGLIGIBLE", "bin_columns", "code_dtype", "rank_columns", "sort_columns"]
 
 NEGLIGIBLE = 1e-7
 """Values that differ by no more than this count as one value, as in other implementations of trees."""
@@ -50,6 +50,24 @@ def rank_columns(X: Array) -> tuple[Array, Array, Array]:
     values = xp.take_along_axis(xp.concat([in_order, beyond], axis=1), xp.stack(places), axis=1)
     codes = xp.where(is_missing, xp.asarray(n, dtype=codes.dtype, device=device_of(X)), codes)
     return xp.astype(codes, getattr(xp, code_dtype(n + 1))), xp.astype(orders, xp.int32), values
+
+
+@kernel(differentiable=False)
+def sort_columns(X: Array) -> Array:
+    """Each column in increasing order, with infinity for what is missing.
+
+    Parameters
+    ----------
+    X : array (n_samples, n_features)
+        NaN: missing.
+
+    Returns
+    -------
+    array (n_features, n_samples)
+    """
+    xp = namespace(X)
+    columns = xp.permute_dims(X, (1, 0))
+    return xp.sort(xp.where(xp.isnan(columns), xp.inf, columns), axis=1)
 
 
 @kernel(differentiable=False)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from portml.backends.kernels.binning import bin_columns, rank_columns
+from portml.backends.kernels.binning import bin_columns, rank_columns, sort_columns
 from tests.backends.kernel_cases import Case, Draw, case, cases
 
 
@@ -36,3 +36,9 @@ def bin_columns_cases(draw: Draw) -> Iterator[Case]:
         X[:n_edges, 0] = edges[0, :300]
         yield case(X.copy(), edges, missing_code=n_edges + 1)
     yield case(X, np.sort(draw.normal(3, 300), axis=1), missing_code=301)
+
+
+@cases(sort_columns, tolerance="exact")
+def sort_columns_cases(draw: Draw) -> Iterator[Case]:
+    yield case(draw.normal(257, 3))
+    yield case(draw.normal(1, 2))
