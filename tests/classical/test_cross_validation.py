@@ -109,7 +109,7 @@ def test_a_frame_of_numbers_and_text_goes_through_scikit_learns_columns_and_ense
     numbers = make_pipeline(SimpleImputer(), StandardScaler())
     text = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(drop="first"))
     columns = make_column_transformer((numbers, [*"abcd"]), (text, ["city"]))
-    bagged = BaggingClassifier(make_pipeline(columns, NearestCentroid()), n_estimators=3, random_state=0)
+    bagged = make_pipeline(columns, BaggingClassifier(NearestCentroid(), n_estimators=3, random_state=0))
     assert bagged.fit(frame, y).score(frame, y) > 0.8
 
 
