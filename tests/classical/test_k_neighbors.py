@@ -90,6 +90,16 @@ def test_far_from_the_origin_a_sample_is_at_distance_zero_from_itself(backend: B
     np.testing.assert_array_equal(to_numpy(indices)[:, 0], np.arange(50))
 
 
+def test_rows_in_one_direction_are_at_cosine_distance_zero_and_zeros_at_one(backend: Backend, dtype: Any) -> None:
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    X[0] = 0
+    points = backend.asarray(X, dtype)
+    distances = to_numpy(nearest_neighbors(points * 2, points, 40, metric="cosine")[0])
+    np.testing.assert_array_equal(distances[1:, 0], 0)
+    np.testing.assert_allclose(distances[0], 1, rtol=1e-6)
+    assert distances.min() == 0
+
+
 def test_of_duplicates_the_first_are_taken(backend: Backend) -> None:
     X = backend.asarray(np.repeat(np.arange(4.0), 30)[:, None])
     _, indices = nearest_neighbors(X, X, 5)

@@ -99,7 +99,11 @@ CHECKED: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ("KNeighborsClassifier", {}, {}),
     ("KNeighborsClassifier", {"weights": "distance", "metric": "cosine", "block_size": 500}, {}),
     ("KNeighborsRegressor", {}, {}),
-    ("KMeans", {"n_clusters": 3, "random_state": 0}, {"check_sample_weight_equivalence_on_dense_data": DRAWS_OF_SAMPLES}),
+    (
+        "KMeans",
+        {"n_clusters": 3, "random_state": 0},
+        {"check_sample_weight_equivalence_on_dense_data": DRAWS_OF_SAMPLES},
+    ),
     (
         "MiniBatchKMeans",
         {"n_clusters": 3, "random_state": 0},

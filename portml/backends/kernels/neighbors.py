@@ -62,7 +62,8 @@ def pairwise_distances(x: Array, y: Array, *, metric: str, p: float) -> Array:
     refuse_unfit_tables(x, y, metric, p)
     xp = namespace(x, y)
     if metric == "cosine":
-        return 1 - _directions(x) @ xp.matrix_transpose(_directions(y))
+        distances = 1 - _directions(x) @ xp.matrix_transpose(_directions(y))
+        return xp.where(distances < 0, 0.0, distances)
     if metric in ("euclidean", "sqeuclidean"):
         squares = _squared_distances(x, y)
         return xp.sqrt(squares) if metric == "euclidean" else squares
@@ -93,10 +94,8 @@ def distances_of_pairs(x: Array, y: Array, indices: Array, *, metric: str, p: fl
     refuse_unfit_tables(x, y, metric, p)
     xp = namespace(x, y, indices)
     if metric == "cosine":
-        x, y = _directions(x), _directions(y)
+        return _cosines_of_pairs(_directions(x), _directions(y), indices)
     near = xp.reshape(xp.take(y, xp.reshape(indices, (-1,)), axis=0), (*indices.shape, y.shape[1]))
-    if metric == "cosine":
-        return 1 - xp.sum(xp.expand_dims(x, axis=1) * near, axis=2)
     apart = xp.abs(xp.expand_dims(x, axis=1) - near)
     if metric == "chebyshev":
         nothing = xp.zeros((*indices.shape, 1), dtype=x.dtype, device=device_of(x))
@@ -211,6 +210,17 @@ def _powered(apart: Array, metric: str, p: float) -> Array:
     if metric == "manhattan":
         return apart
     return apart * apart if metric in ("euclidean", "sqeuclidean") else apart**p
+
+
+def _cosines_of_pairs(x: Array, y: Array, indices: Array) -> Array:
+    """1 - x · y as |x - y|² / 2, of rows of length 1: nothing is left of equal ones.  A row of zeros adds 1 / 2."""
+    xp = namespace(x, y, indices)
+    squares = distances_of_pairs(x, y, indices, metric="sqeuclidean", p=2.0)
+    missing_x, missing_y = (xp.astype(xp.all(each == 0, axis=1), x.dtype) for each in (x, y))
+    missing = xp.expand_dims(missing_x, axis=1) + xp.reshape(
+        xp.take(missing_y, xp.reshape(indices, (-1,))), indices.shape
+    )
+    return 0.5 * (squares + missing)
 
 
 def _directions(x: Array) -> Array:

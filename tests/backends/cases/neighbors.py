@@ -46,6 +46,13 @@ def distances_of_pairs_cases(draw: Draw) -> Iterator[Case]:
         yield case(draw.normal(7, 5), draw.normal(33, 5), draw.integers(0, 33, 7, 3), metric=metric, p=p)
         yield case(draw.normal(0, 5), draw.normal(3, 5), draw.integers(0, 3, 0, 2), metric=metric, p=p)
     yield case(draw.normal(2, 0), draw.normal(3, 0), draw.integers(0, 3, 2, 2), metric="chebyshev", p=2.0)
+    yield case(
+        np.eye(3, dtype=draw.dtype)[:2] * 0,
+        np.eye(3, dtype=draw.dtype),
+        draw.integers(0, 3, 2, 2),
+        metric="cosine",
+        p=2.0,
+    )
     yield case(draw.normal(5, 2).T, draw.normal(5, 3).T, draw.integers(0, 3, 3, 2).T, metric="euclidean", p=2.0)
 
 
