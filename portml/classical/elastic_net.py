@@ -7,6 +7,7 @@ r"""The elastic net: least squares with a penalty on the absolute values of the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, Self
 
 from portml.backends import Array
@@ -118,7 +119,8 @@ class ElasticNet(LinearRegressor):
         before = getattr(self, "coef_", None) if self.warm_start else None
         data = read_training_data(self, X, y, sample_weight, multi_output=True)
         if self.solver == "gd":
-            l1, l2 = 2.0 * self.alpha * self.l1_ratio, self.alpha * (1.0 - self.l1_ratio)
+            alpha, ratio = float(self.alpha), float(self.l1_ratio)
+            l1, l2 = 2.0 * alpha * ratio, alpha * (1.0 - ratio)
             self._descend(data, l1, l2, self.max_iter)
             return self
         problem, single = Centred(data, self.fit_intercept), data.y.ndim == 1
@@ -131,7 +133,9 @@ class ElasticNet(LinearRegressor):
 
     def _check_parameters(self) -> None:
         check_parameter(self, "solver", self.solver in SOLVERS, f"a str among {set(SOLVERS)}")
-        check_parameter(self, "alpha", self.alpha >= 0, "a float in the range [0.0, inf)")
+        check_parameter(
+            self, "alpha", isinstance(self.alpha, Real) and self.alpha >= 0, "a float in the range [0.0, inf)"
+        )
         check_parameter(self, "l1_ratio", 0 <= self.l1_ratio <= 1, "a float in the range [0.0, 1.0]")
         check_parameter(self, "tol", self.tol >= 0, "a float in the range [0.0, inf)")
         check_parameter(self, "max_iter", self.max_iter >= 1, "an int in the range [1, inf)")
@@ -141,8 +145,9 @@ class ElasticNet(LinearRegressor):
 
     def _solve(self, data: TrainingData, problem: Centred, before: Array) -> Sequence[ElasticNetSolution]:
         """The weights of each output."""
-        scale = self.alpha * total_weight(data)
-        penalty = Penalty(scale * self.l1_ratio, scale * (1.0 - self.l1_ratio), self.positive)
+        # Python's numbers: a float64 of NumPy would make one of float32 arrays.
+        scale, ratio = float(self.alpha) * total_weight(data), float(self.l1_ratio)
+        penalty = Penalty(scale * ratio, scale * (1.0 - ratio), self.positive)
         equations = problem.normal_equations() if self._by_gram(problem) else None
         found = []
         for k in range(problem.y.shape[1]):

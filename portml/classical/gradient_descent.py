@@ -59,6 +59,7 @@ def gradient_descent(
         The mean loss of each pass, each step's taken before it.
     """
     xp, losses = namespace(X), []
+    learning_rate = float(learning_rate)  # a float64 of NumPy would make one of float32 arrays
     weights = xp.zeros((X.shape[1], y.shape[1]), dtype=X.dtype, device=device_of(X))
     intercept = xp.zeros((y.shape[1],), dtype=X.dtype, device=device_of(X))
     share = None if sample_weight is None else (sample_weight / xp.mean(sample_weight))[:, None]

@@ -160,7 +160,7 @@ class LogisticRegression(LinearClassifier):
         X, xp = data.X, data.xp
         total = float(X.shape[0]) if weight is None else float(to_numpy(xp.sum(weight)))
         share = xp.full(X.shape[:1], 1.0 / total, dtype=X.dtype, device=X.device) if weight is None else weight / total
-        l2 = 1.0 / (self.C * total)
+        l2 = 1.0 / (float(self.C) * total)
         n_outputs = 1 if n_classes == 2 else n_classes
         start = xp.zeros((n_outputs, X.shape[1] + 1), dtype=X.dtype, device=X.device)
         if before is not None and tuple(before[0].shape) == (n_outputs, X.shape[1]):
@@ -200,7 +200,7 @@ class LogisticRegression(LinearClassifier):
         total = float(X.shape[0]) if weight is None else float(to_numpy(xp.sum(weight)))
         wanted = xp.arange(1, 2, device=X.device) if n_classes == 2 else xp.arange(n_classes, device=X.device)
         weights, intercept, self.loss_history_ = gradient_descent(
-            logistic_objective(1.0 / (self.C * total)),
+            logistic_objective(1.0 / (float(self.C) * total)),
             X,
             xp.astype(data.y[:, None] == wanted, X.dtype),
             weight,

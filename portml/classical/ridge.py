@@ -5,6 +5,8 @@ r"""Ridge regression: least squares with a penalty on the squares of the weights
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from numbers import Real
 from typing import Any, Self
 
 from portml.backends import Array, namespace, to_numpy
@@ -101,8 +103,10 @@ class Ridge(LinearRegressor):
 
     def _alphas(self, n_outputs: int) -> list[float]:
         """A penalty for each output."""
-        given = self.alpha if isinstance(self.alpha, int | float) else to_list(self.alpha)
-        alphas = [float(given)] * n_outputs if isinstance(given, int | float) else list(map(float, given))
+        given = [self.alpha] if isinstance(self.alpha, Real) else to_list(self.alpha)
+        numbers = isinstance(given, Sequence) and all(isinstance(alpha, Real) for alpha in given)
+        check_parameter(self, "alpha", numbers, "a float in the range [0.0, inf), or one for each target")
+        alphas = list(map(float, given))
         check_parameter(self, "alpha", all(alpha >= 0 for alpha in alphas), "a float in the range [0.0, inf)")
         if len(alphas) == 1:
             alphas *= n_outputs
@@ -114,8 +118,8 @@ class Ridge(LinearRegressor):
 
 
 def to_list(values: Any) -> Any:
-    """Numbers of a sequence or array of any backend as a list; of a single one a number."""
-    return to_numpy(values).tolist() if hasattr(values, "dtype") and hasattr(values, "shape") else values
+    """An array of any backend as a list; anything else as it is."""
+    return to_numpy(values).reshape(-1).tolist() if hasattr(values, "shape") else values
 
 
 def ridge_weights(problem: Centred, alphas: list[float], solver: str) -> tuple[Array, str]:

@@ -137,6 +137,7 @@ def test_too_few_sweeps_are_told() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"alpha": "x"}, "alpha"),
         ({"alpha": -1.0}, "alpha"),
         ({"l1_ratio": 1.5}, "l1_ratio"),
         ({"solver": "lars"}, "solver"),

@@ -172,3 +172,26 @@ def test_batches_need_a_generator() -> None:
     X, y = drawn()
     with pytest.raises(ArgumentError, match="generator"):
         gradient_descent(squared_objective(), X, y[:, None], batch_size=3)
+
+
+def test_numbers_of_numpy_as_parameters_leave_float32_as_it_is() -> None:
+    X, y = (each.astype(np.float32) for each in drawn())
+    rate = {"learning_rate": np.float64(0.01), "solver": "gd"}
+    large = np.float64(0.1)
+    for model in (
+        LinearRegression(**rate),
+        Ridge(large, **rate),
+        Lasso(large, **rate),
+        Ridge(large),
+        Ridge(large, solver="svd"),
+        Lasso(large),
+        Lasso(large, solver="fista"),
+        ElasticNet(large, l1_ratio=np.float64(0.5), precompute=False),
+    ):
+        assert model.fit(X, y).coef_.dtype == np.float32, model
+    for classifier in (
+        LogisticRegression(C=large),
+        LogisticRegression(C=large, solver="newton-cholesky"),
+        LogisticRegression(C=large, **rate),
+    ):
+        assert classifier.fit(X, y > 1).coef_.dtype == np.float32, classifier

@@ -66,6 +66,8 @@ def test_a_larger_penalty_gives_smaller_weights(backend: Backend) -> None:
 @pytest.mark.parametrize(
     ("arguments", "outputs", "message"),
     [
+        ({"alpha": "x"}, 0, "'alpha' parameter of Ridge"),
+        ({"alpha": None}, 0, "'alpha' parameter of Ridge"),
         ({"alpha": -1.0}, 0, "'alpha' parameter of Ridge"),
         ({"alpha": [1.0, 2.0]}, 3, "Number of targets and number of penalties do not correspond: 3 != 2"),
         ({"solver": "sag"}, 0, "solver"),
