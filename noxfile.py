@@ -77,7 +77,7 @@ def agnostic(session: nox.Session) -> None:
 def jit(session: nox.Session) -> None:
     """Run the kernels and the estimators with Numba's versions before NumPy's own."""
     install(session, *PROJECT["dependencies"], *EXTRAS["jit"], *EXTRAS["parallel"], *named(*TEST_ALL))
-    pytest(session, "tests/backends", "tests/classical", "--backend", "numpy")
+    pytest(session, "tests/backends", "tests/classical", "tests/nn", "--backend", "numpy")
 
 
 @nox.session
