@@ -46,7 +46,7 @@ def test_an_unknown_backend_is_refused_and_the_known_ones_are_named():
 
 
 def test_an_unknown_choice_of_kernels_is_refused():
-    with pytest.raises(ArgumentError, match="'fused' or 'agnostic', got 'quick'"):
+    with pytest.raises(ArgumentError, match="'fused', 'pure' or 'agnostic', got 'quick'"):
         get_backend("numpy", kernels="quick")
 
 
