@@ -11,12 +11,27 @@ from portml.train.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "new_figure", "plain_axes", "save_figure"]
+__all__ = [
+    "BLACK",
+    "COLOURS",
+    "GREY",
+    "MARKERS",
+    "PALETTE",
+    "bare_image",
+    "diverging_colours",
+    "new_figure",
+    "plain_axes",
+    "save_figure",
+]
 
 # Told apart also by those who do not see red and green alike.  [Okabe & Ito 2008]
-COLOURS = {"training": "#0072B2", "validation": "#D55E00"}
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8B6914", "#F0E442")
+COLOURS = {"training": PALETTE[0], "validation": PALETTE[1]}
+BLACK, GREY = "#222222", "#888888"
+MARKERS = "os^DvPX*"
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -58,3 +73,17 @@ def plain_axes(axes: Axes, title: str, x_label: str, y_label: str) -> None:
     axes.set_ylabel(y_label)
     axes.grid(alpha=0.3, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def diverging_colours(low: str = PALETTE[0], high: str = PALETTE[1]) -> Colormap:
+    """A colour map from one colour over white to another."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("diverging", [low, "#FFFFFF", high])
+
+
+def bare_image(axes: Axes, title: str) -> None:
+    """Leave of the frame of an image nothing but its title."""
+    axes.set_title(title, fontsize="medium")
+    axes.set_xticks([])
+    axes.set_yticks([])
