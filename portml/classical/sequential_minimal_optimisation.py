@@ -102,13 +102,15 @@ def solve_dual(
         if not gap >= tolerance or n_iter >= limit:
             break
         part.choose(rising, falling, top, bottom)
-        change, steps = _round(
+        change, steps, moved = _round(
             part, gradient, beta, lower, upper, (top + bottom) / 2, _goal(part, gap, tolerance), limit - n_iter
         )
         n_iter += steps
         beta = beta + change
         gradient = gradient - part.product(change)
-        if not steps:
+        if not moved:
+            if steps:  # of length zero, as between infinite values of the kernel
+                gradient = gradient * math.nan
             break
     intercept = _intercept(gradient, beta, lower, upper, (top + bottom) / 2)
     objective = xp.sum(beta * (linear + gradient)) / 2
@@ -197,8 +199,8 @@ class _Part:
 
 def _round(
     part: _Part, gradient: Array, beta: Array, lower: Array, upper: Array, centre: float, goal: float, most: int
-) -> tuple[Array, int]:
-    """Many steps in float32, and the change of β they amount to in float64."""
+) -> tuple[Array, int, bool]:
+    """Many steps in float32: the change of β they amount to in float64, how many, and whether they led anywhere."""
     xp = namespace(gradient)
     lowest, highest = (_bound(part.of(bound - beta)) for bound in (lower, upper))
     change, steps = sequential_minimal_optimisation(
@@ -213,7 +215,8 @@ def _round(
     # What was stopped by a bound is exactly there, whatever float32 made of the way.
     new = xp.clip(old + xp.astype(change, xp.float64), low, high)
     new = xp.where(change == highest, high, xp.where(change == lowest, low, new))
-    return part.spread(_balanced(new - old, new, low, high)), int(to_numpy(steps))
+    n_steps, moved = to_numpy(xp.stack([steps, xp.astype(xp.any(change != 0), steps.dtype)])).tolist()
+    return part.spread(_balanced(new - old, new, low, high)), n_steps, bool(moved)
 
 
 def _balanced(change: Array, new: Array, low: Array, high: Array) -> Array:
