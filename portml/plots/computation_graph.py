@@ -1,7 +1,7 @@
 """The graph of an expression: which operations led from which arrays to a Tensor.
 
-What is drawn is what the tape recorded (`portml.autograd.tape`), the graph on which gradients walk back.  It is laid out
-in layers, each operation to the right of its arguments; a connection that passes a layer gets a place of its own there,
+What is drawn is what the tape recorded (`portml.autograd.tape`), the graph on which gradients walk back.  It is laid
+out in layers, each operation to the right of its arguments; a connection that passes a layer gets a place of its own there,
 and the places of each layer are ordered by the middle of their neighbours, which leaves few crossings.  [Sugiyama,
 Tagawa & Toda 1981]
 """
@@ -65,8 +65,8 @@ class ComputationGraphDisplay(Display):
     >>> from portml import Tensor
     >>> w = Tensor(np.asarray(2.0), requires_grad=True)
     >>> display = ComputationGraphDisplay.from_tensor((w * 3 + 1) ** 2, names={"w": w})
-    >>> [vertex.text for vertex in display.vertices if vertex.kind == "operation"]
-    ['multiply\\n6', 'add\\n7', 'pow\\n49']
+    >>> [vertex.text.replace(chr(10), ' ') for vertex in display.vertices if vertex.kind == "operation"]
+    ['multiply 6', 'add 7', 'pow 49']
     """
 
     def __init__(self, vertices: list[Vertex]) -> None:

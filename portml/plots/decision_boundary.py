@@ -140,10 +140,8 @@ class DecisionBoundaryDisplay(Display):
             self.response_method
         ](axes)
         if self.support_vectors is not None:
-            style: dict[str, Any] = {"facecolors": "none", "edgecolors": BLACK, "linewidths": 0.9}
-            axes.scatter(
-                self.support_vectors[:, 0], self.support_vectors[:, 1], s=70, label="support vectors", zorder=4, **style
-            )
+            style: dict[str, Any] = {"facecolors": "none", "edgecolors": BLACK, "linewidths": 0.9, "zorder": 4}
+            axes.scatter(self.support_vectors[:, 0], self.support_vectors[:, 1], s=70, label="support vectors", **style)
         if X is not None and y is not None:
             draw_samples(axes, X, np.searchsorted(self.classes, y), [str(label) for label in self.classes])
             axes.legend(fontsize="small", framealpha=0.85, loc="best")
@@ -162,10 +160,8 @@ class DecisionBoundaryDisplay(Display):
 
         if len(self.classes) == 2:
             table = self.response[:, 1].reshape(self.plane.shape)
-            levels = np.linspace(0, 1, 21)
-            surface = axes.contourf(
-                self.plane.x, self.plane.y, table, levels=levels, cmap=diverging_colours(), alpha=0.6
-            )
+            scale: dict[str, Any] = {"cmap": diverging_colours(), "vmin": 0.0, "vmax": 1.0, "alpha": 0.6}
+            surface = axes.imshow(table, origin="lower", extent=self.plane.extent, aspect="auto", **scale)
             self._line(axes, table, [0.5], "-")
             label = f"probability of class {self.classes[1]}"
             axes.figure.colorbar(surface, ax=axes, label=label, ticks=[0, 0.25, 0.5, 0.75, 1])
