@@ -31,11 +31,12 @@ def main() -> int:
     by_model: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for run in runs:
         by_model[run["model"]].append(run)
-    table = "\n".join(["| model | parameters | seed | test accuracy | seconds |", "| --- | --- | --- | --- | --- |"])
-    table += "".join(
-        f"\n| {run['model']} | {run['parameters']:,} | {run['seed']} | {run['test_accuracy']:.4f} | {run['seconds']:.0f} |"
+    rows = [
+        (run["model"], f"{run['parameters']:,}", run["seed"], f"{run['test_accuracy']:.4f}", f"{run['seconds']:.0f}")
         for run in runs
-    )
+    ]
+    head = [("model", "parameters", "seed", "test accuracy", "seconds"), ("---",) * 5]
+    table = "\n".join("| " + " | ".join(map(str, row)) + " |" for row in [*head, *rows])
     print(table)
     (FOLDER / "README.md").write_text(f"Runs of `examples/train_fashion_mnist.py`, drawn in `curves.png`.\n\n{table}\n")
     draw(by_model)
