@@ -103,7 +103,8 @@ def column_edges(X: Array, max_bins: int, n_rows: int) -> Array:
 
     is_new = columns[:, 1:] > columns[:, :-1]
     ranks = xp.cumulative_sum(xp.astype(is_new, xp.int64), axis=1, include_initial=True)
-    n_distinct = xp.max(ranks, axis=1, keepdims=True) + xp.where(xp.any(is_missing, axis=1, keepdims=True), 0, 1)
+    is_known = xp.logical_not(xp.any(is_missing, axis=1, keepdims=True))
+    n_distinct = xp.max(ranks, axis=1, keepdims=True) + xp.astype(is_known, xp.int64)
     rows: list[Any] = [xp.searchsorted(ranks[j, :], number[0, :]) for j in range(ranks.shape[0])]
     first = xp.stack(rows)
     last = columns.shape[1] - 1
