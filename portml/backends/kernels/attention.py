@@ -2,10 +2,11 @@ r"""Attention: each query takes a mean of the values, weighted by how well their
 
 .. math:: y = \operatorname{softmax}(s\, q k^\top + b)\, v
 
-The bodies here write the formula out and hold all n_queries × n_keys weights.  The overrides walk over tiles of them with a
-running maximum and sum (an online softmax), keep one number for each query, the logarithm of its sum of exponentials, and
-work the weights out anew from it for the gradient: so that memory grows with n_queries + n_keys, not with their product.
-[Rabe & Staats 2021, "Self-attention does not need O(n²) memory"; Dao et al. 2022, "FlashAttention", algorithms 1 and 4]
+The bodies here write the formula out and hold all n_queries × n_keys weights.  The overrides walk over tiles of them
+with a running maximum and sum (an online softmax), keep one number for each query, the logarithm of its sum of
+exponentials, and work the weights out anew from it for the gradient: so that memory grows with n_queries + n_keys, not
+with their product.  [Rabe & Staats 2021, "Self-attention does not need O(n²) memory"; Dao et al. 2022,
+"FlashAttention", algorithms 1 and 4]
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from portml.errors import DtypeError, ShapeError
 
 __all__ = [
     "attention_scale",
+    "attention_weights",
     "packed_attention",
     "packed_attention_backward",
     "packed_attention_saving",
@@ -96,7 +98,7 @@ def scaled_dot_product_attention_saving(
     scale: float | None,
     dropout_p: float,
 ) -> tuple[Array, Saved]:
-    """The result, and for the gradient the result again with log Σ exp(scores) of each query (∞ where it is of nothing)."""
+    """The result, and for the gradient the result again and log Σ exp(scores) of each query (∞ if it is of nothing)."""
     refuse_unfit_attention(query, key, value, mask)
     xp = namespace(query, key, value)
     scores = _scores(query, _for_every_head(key, query), mask, is_causal, scale)
@@ -151,6 +153,19 @@ def scaled_dot_product_attention_backward(
 scaled_dot_product_attention.gradient(
     saving=scaled_dot_product_attention_saving, backward=scaled_dot_product_attention_backward
 )
+
+
+@kernel
+def attention_weights(
+    query: Array, key: Array, mask: Array | None, *, is_causal: bool = False, scale: float | None = None
+) -> Array:
+    """The weights of `scaled_dot_product_attention`, (..., n_heads, n_queries, n_keys), for whoever wants to see them.
+
+    Each row sums to 1, or is 0 for a query that may attend to nothing.
+    """
+    refuse_unfit_attention(query, key, key, mask)
+    scores = _scores(query, _for_every_head(key, query), mask, is_causal, scale)
+    return namespace(query, key).exp(scores - _log_sum(scores))
 
 
 @kernel

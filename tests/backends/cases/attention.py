@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from portml.backends.kernels.attention import packed_attention, scaled_dot_product_attention
+from portml.backends.kernels.attention import attention_weights, packed_attention, scaled_dot_product_attention
 from tests.backends.kernel_cases import Case, Draw, case, cases
 
 PLAIN = {"is_causal": False, "scale": None, "dropout_p": 0.0}
@@ -69,3 +69,11 @@ def packed_attention_cases(draw: Draw) -> Iterator[Case]:
     yield case(draw.normal(2, 0, 12), None, None, None, n_heads=2, **PLAIN)
     yield case(draw.normal(1, 290, 12), None, None, None, n_heads=2, **CAUSAL)
     yield case(np.swapaxes(draw.normal(5, 2, 12), 0, 1), None, None, None, n_heads=2, **PLAIN)
+
+
+@cases(attention_weights, tolerance="reduction")
+def attention_weights_cases(draw: Draw) -> Iterator[Case]:
+    yield case(draw.normal(2, 4, 3, 5), draw.normal(2, 2, 6, 5), None, is_causal=False, scale=None)
+    nowhere = draw.booleans(3, 6)
+    nowhere[1] = False
+    yield case(draw.normal(2, 4, 3, 5), draw.normal(2, 4, 6, 5), nowhere, is_causal=True, scale=0.7)
