@@ -99,7 +99,10 @@ def solve_dual(
         rising, falling = _candidates(gradient, beta, lower, upper)
         top, bottom = _extremes(rising, falling)
         gap = top - bottom
-        if not gap >= tolerance or n_iter >= limit:
+        if not math.isfinite(gap):  # the kernel's values overflow
+            gradient = gradient * math.nan
+            break
+        if gap < tolerance or n_iter >= limit:
             break
         part.choose(rising, falling, top, bottom)
         change, steps, moved = _round(
