@@ -209,7 +209,7 @@ class _HistGradientBoosting:
             check_parameter(self, name, valid, expected)
 
         def whole(value: Any, least: int) -> bool:
-            return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+            return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
         def real(value: Any, least: float) -> bool:
             return isinstance(value, Real) and not isinstance(value, bool) and float(value) >= least

@@ -55,9 +55,9 @@ def growth_of(estimator: Any, criteria: Mapping[str, str], shape: tuple[int, int
     valid = _is_integer(leaf, 1) or (_is_share(leaf) and leaf < 1.0)
     check("min_samples_leaf", valid, "an int in the range [1, inf) or a float in the range (0.0, 1.0)")
     fraction, decrease = estimator.min_weight_fraction_leaf, estimator.min_impurity_decrease
-    valid = isinstance(fraction, Real) and 0.0 <= fraction <= 0.5
+    valid = isinstance(fraction, Real) and 0.0 <= float(fraction) <= 0.5
     check("min_weight_fraction_leaf", valid, "a float in the range [0.0, 0.5]")
-    valid = isinstance(decrease, Real) and decrease >= 0.0
+    valid = isinstance(decrease, Real) and float(decrease) >= 0.0
     check("min_impurity_decrease", valid, "a float in the range [0.0, inf)")
     bins = estimator.max_bins
     valid = bins is None or (_is_integer(bins, 2) and bins <= MOST_BINS)
@@ -162,4 +162,4 @@ def _is_integer(value: Any, least: int) -> bool:
 
 
 def _is_share(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, Integral) and 0.0 < value <= 1.0
+    return isinstance(value, Real) and not isinstance(value, Integral) and 0.0 < float(value) <= 1.0
