@@ -113,7 +113,7 @@ def solve_dual(
         gradient = gradient - part.product(change)
         if not moved:
             if steps:  # of length zero, as between infinite values of the kernel
-                gradient = gradient * math.nan
+                top, gradient = math.nan, gradient * math.nan
             break
     intercept = _intercept(gradient, beta, lower, upper, (top + bottom) / 2)
     objective = xp.sum(beta * (linear + gradient)) / 2
