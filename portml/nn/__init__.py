@@ -28,6 +28,7 @@ from portml.nn.activation import (
     Tanh,
     Tanhshrink,
 )
+from portml.nn.attention import AdditiveAttention, MultiheadAttention
 from portml.nn.batch_normalisation import (
     BatchNorm1d,
     BatchNorm2d,
@@ -120,7 +121,15 @@ from portml.nn.pooling import (
     MaxPool2d,
     MaxPool3d,
 )
+from portml.nn.positions import LearnedPositions, RotaryPositions, SinusoidalPositions
 from portml.nn.summary import summary
+from portml.nn.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 from portml.nn.unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
 from portml.nn.upsampling import PixelShuffle, PixelUnshuffle, Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 
@@ -137,6 +146,7 @@ __all__ = [
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
+    "AdditiveAttention",
     "AlphaDropout",
     "AvgPool1d",
     "AvgPool2d",
@@ -198,6 +208,7 @@ __all__ = [
     "LPPool3d",
     "LayerNorm",
     "LeakyReLU",
+    "LearnedPositions",
     "Linear",
     "LocalResponseNorm",
     "LogSigmoid",
@@ -218,6 +229,7 @@ __all__ = [
     "ModuleList",
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
+    "MultiheadAttention",
     "NLLLoss",
     "Neuron",
     "PReLU",
@@ -239,10 +251,12 @@ __all__ = [
     "ReplicationPad2d",
     "ReplicationPad3d",
     "Residual",
+    "RotaryPositions",
     "Sequential",
     "SiLU",
     "Sigmoid",
     "SigmoidFocalLoss",
+    "SinusoidalPositions",
     "SmoothL1Loss",
     "SoftMarginLoss",
     "Softmax",
@@ -256,6 +270,11 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "TripletMarginLoss",
     "Unflatten",
     "Upsample",

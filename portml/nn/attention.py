@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from portml.autograd.parameter import Parameter
-from portml.backends import Array, Backend, dtype_kind, namespace, operations
+from portml.backends import Array, Backend, backend_of, dtype_kind, namespace, operations
 from portml.backends.kernels.attention import attention_weights, packed_attention, scaled_dot_product_attention
 from portml.backends.kernels.dropout import dropout, words_for_dropout
 from portml.backends.kernels.linear import linear
@@ -17,7 +17,7 @@ from portml.nn.module import Module
 from portml.random import Generator
 from portml.random.arguments import checked_count, checked_real
 
-__all__ = ["AdditiveAttention", "MultiheadAttention", "attending", "heads_apart", "heads_beside"]
+__all__ = ["AdditiveAttention", "MultiheadAttention", "attending", "heads_apart", "heads_beside", "scaled_attention"]
 
 
 class MultiheadAttention(Module):
@@ -288,14 +288,54 @@ class AdditiveAttention(Module):
         return operations.matmul(weights, key if value is None else value), weights
 
 
+def scaled_attention(
+    query: Array,
+    key: Array,
+    value: Array,
+    attn_mask: Array | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+    *,
+    rng: Generator | int | None = None,
+) -> Array:
+    """`scaled_dot_product_attention` with PyTorch's words: a boolean mask's True attends.
+
+    Parameters
+    ----------
+    query, key, value : arrays (..., n_heads, n_queries, n_features) and (..., n_key_heads, n_keys, ...)
+    attn_mask : array, broadcast to (..., n_heads, n_queries, n_keys), optional
+    dropout_p : float
+    is_causal : bool
+    scale : float, optional
+    enable_gqa : bool
+        Whether there may be fewer heads of keys than of queries.
+    rng : Generator or int, optional
+        Draws what is dropped.
+    """
+    if not enable_gqa and len(query.shape) > 2 and query.shape[-3] != key.shape[-3]:
+        raise ShapeError(
+            f"attention: {query.shape[-3]} heads of queries and {key.shape[-3]} of keys; pass enable_gqa=True to share"
+        )
+    if not 0 <= checked_real("dropout_p", dropout_p) <= 1:
+        raise RangeError(f"dropout_p: expected a probability in [0, 1], got {dropout_p!r}")
+    random: tuple[Array | None, Array | None] = (None, None)
+    if dropout_p:
+        generator = generator_for(rng, None if isinstance(rng, Generator) else backend_of(query))
+        random = generator.counter(words_for_dropout(math.prod(query.shape[:-1]) * key.shape[-2]))
+    options: dict[str, Any] = {"is_causal": is_causal, "scale": scale, "dropout_p": dropout_p}
+    return scaled_dot_product_attention(query, key, value, attn_mask, *random, **options)
+
+
 def attending(
     key_padding_mask: Array | None, attn_mask: Array | None, n_heads: int, batched: bool = True
 ) -> Array | None:
     """The two masks of `MultiheadAttention` as one of `scaled_dot_product_attention`: True attends, or a bias."""
-    padding = operations_mask("key_padding_mask", key_padding_mask, 2 if batched else 1)
+    padding = _inverted("key_padding_mask", key_padding_mask, 2 if batched else 1)
     if padding is not None:
         padding = operations.reshape(padding, (*padding.shape[:-1], 1, 1, padding.shape[-1]))
-    pairs = operations_mask("attn_mask", attn_mask, 2, 3)
+    pairs = _inverted("attn_mask", attn_mask, 2, 3)
     if pairs is not None and len(pairs.shape) == 3:
         if pairs.shape[0] % n_heads:
             raise ShapeError(f"attn_mask: expected (N * {n_heads}, L, S), got {tuple(pairs.shape)}")
@@ -308,7 +348,7 @@ def attending(
     return operations.add(_as_bias(padding, dtype), _as_bias(pairs, dtype))
 
 
-def operations_mask(name: str, mask: Array | None, *dimensions: int) -> Array | None:
+def _inverted(name: str, mask: Array | None, *dimensions: int) -> Array | None:
     """A mask whose True ignores as one whose True attends; one that is added stays."""
     if mask is None:
         return None
@@ -369,7 +409,7 @@ def _softmax_where(scores: Array, mask: Array | None) -> Array:
     """The softmax along the last axis, 0 in a row whose scores are all ignored."""
     ones = operations.expand_dims(operations.ones_like(scores[..., :1]), axis=-2)
     columns = operations.expand_dims(scores, axis=-1)
-    attends = operations_mask("mask", mask, 3)
+    attends = _inverted("mask", mask, 3)
     if attends is not None:
         attends = operations.expand_dims(attends, axis=-2)
     return operations.squeeze(attention_weights(ones, columns, attends, scale=1.0), axis=-2)

@@ -38,6 +38,7 @@ from portml.backends.kernels.pooling import avg_pool, max_pool, max_pool_with_in
 from portml.backends.kernels.resampling import resample
 from portml.backends.kernels.rows import embedding, one_hot
 from portml.backends.kernels.smooth_activation import celu, gelu, logsigmoid, mish, selu, softsign, tanhshrink
+from portml.nn.attention import scaled_attention as scaled_dot_product_attention
 from portml.nn.loss.functions import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -111,6 +112,7 @@ __all__ = [
     "relu",
     "relu6",
     "resample",
+    "scaled_dot_product_attention",
     "selu",
     "sigmoid",
     "sigmoid_focal_loss",

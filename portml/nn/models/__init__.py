@@ -9,13 +9,16 @@ from portml.nn.models.autoencoder import (
     negative_evidence_lower_bound,
 )
 from portml.nn.models.gan import ImageDiscriminator, ImageGenerator
+from portml.nn.models.gpt import GPT
 from portml.nn.models.lenet import LeNet5
 from portml.nn.models.mlp import MLP
 from portml.nn.models.resnet import BasicBlock, ResNet
 from portml.nn.models.siamese import SiameseNetwork
+from portml.nn.models.transformer_classifier import TransformerClassifier
 from portml.nn.models.unet import UNet
 
 __all__ = [
+    "GPT",
     "MLP",
     "Autoencoder",
     "BasicBlock",
@@ -24,6 +27,7 @@ __all__ = [
     "LeNet5",
     "ResNet",
     "SiameseNetwork",
+    "TransformerClassifier",
     "UNet",
     "VariationalAutoencoder",
     "VariationalOutput",
