@@ -66,7 +66,7 @@ class _DecisionTree:
         return namespace(X).astype(self.tree_.predict(as_float32(X)), X.dtype, copy=False)
 
     def _grow(self, X: Array, targets: Array, weights: Array | None, growth: Growth) -> None:
-        table = make_table(as_float32(X), self.max_bins)  # type: ignore[attr-defined]
+        table = make_table(as_float32(X), self.max_bins, weights)  # type: ignore[attr-defined]
         self.tree_ = grow_tree(table, targets, weights, weighted(growth, weights), self._key(X, growth))
         self.max_features_ = growth.max_features
 

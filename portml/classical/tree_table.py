@@ -52,7 +52,7 @@ class TreeTable:
         return xp.where(following == self.n_codes - 1, xp.inf, middle) if self.missing else middle
 
 
-def make_table(X: Array, max_bins: int | None) -> TreeTable:
+def make_table(X: Array, max_bins: int | None, weights: Array | None = None) -> TreeTable:
     """Number the values of each column.
 
     Parameters
@@ -61,6 +61,8 @@ def make_table(X: Array, max_bins: int | None) -> TreeTable:
         NaN: missing.  Compared in float32, as scikit-learn does.
     max_bins : int, optional
         Into how many bins of about as many samples each column is divided; None: every value for itself.
+    weights : array (n_samples,), optional
+        Samples of weight zero have no say in where bins end.
 
     Returns
     -------
@@ -72,7 +74,8 @@ def make_table(X: Array, max_bins: int | None) -> TreeTable:
     if max_bins is None:
         codes, orders, values = rank_columns(X)
         return TreeTable(codes, orders, values, X.shape[0] + missing, missing)
-    edges = column_edges(X, max_bins, ROWS_FOR_EDGES)
+    counted = X if weights is None else xp.where(weights[:, None] > 0, X, xp.nan)
+    edges = column_edges(counted, max_bins, ROWS_FOR_EDGES)
     codes = bin_columns(X, edges, missing_code=max_bins)
     return TreeTable(codes, None, edges, max_bins + missing, missing)
 

@@ -91,7 +91,8 @@ def scan_sorted(
                 if value > best:
                     best, place_of_best = value, place
         share = weights[place]
-        k, amount = np.int64(0), share * targets[place]
+        k: Any = 0
+        amount = share * targets[place]
         if criterion != SQUARED_ERROR:
             k, amount = np.int64(targets[place]), share
         squares_left += amount * (2.0 * left[k] + amount)
