@@ -91,14 +91,13 @@ def scan_sorted(
                 if value > best:
                     best, place_of_best = value, place
         share = weights[place]
-        k: Any = 0
-        amount = share * targets[place]
+        column, amount = np.int64(0), share * targets[place]
         if criterion != SQUARED_ERROR:
-            k, amount = np.int64(targets[place]), share
-        squares_left += amount * (2.0 * left[k] + amount)
-        squares_right -= amount * (2.0 * right[k] - amount)
-        left[k] += amount
-        right[k] -= amount
+            column, amount = np.int64(targets[place]), share
+        squares_left += amount * (2.0 * left[column] + amount)
+        squares_right -= amount * (2.0 * right[column] - amount)
+        left[column] += amount
+        right[column] -= amount
         weight_left += share
     return best, codes[place_of_best - 1], codes[min(place_of_best, size - 1)]
 
