@@ -1,15 +1,16 @@
 """The graph of an expression: which operations led from which arrays to a Tensor.
 
 What is drawn is what the tape recorded (`portml.autograd.tape`), the graph on which gradients walk back.  It is laid
-out in layers, each operation to the right of its arguments; a connection that passes a layer gets a place of its own there,
-and the places of each layer are ordered by the middle of their neighbours, which leaves few crossings.  [Sugiyama,
-Tagawa & Toda 1981]
+out in layers, each operation to the right of its arguments; a connection that passes a layer gets a place of its own
+there, and the places of each layer are ordered by the middle of their neighbours, which leaves few crossings.
+[Sugiyama, Tagawa & Toda 1981]
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -165,7 +166,7 @@ class _Reader:
 
     def operation(self, node: Node) -> None:
         shown = _value(node.output[0] if type(node.output) is tuple else node.output)
-        vertex = Vertex("operation", f"{node.kernel.name}\n{shown}")
+        vertex = Vertex("operation", f"{_short(node.kernel.name)}\n{shown}")
         for given, parent in zip(node.inputs, node.parents, strict=True):
             if parent is None:
                 if given is not None:
@@ -217,6 +218,11 @@ def _newest_first(origin: Any) -> list[Node]:
         if len(met) > MOST:
             raise ArgumentError(f"tensor: expected at most {MOST} operations to draw, got more")
     return sorted(met.values(), key=lambda node: -node.sequence)
+
+
+def _short(name: str) -> str:
+    """A name of several words in lines that fit between two layers."""
+    return "\n".join(textwrap.wrap(name.replace("_", " "), 14, break_long_words=False))
 
 
 def _value(array: Any) -> str:

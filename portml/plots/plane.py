@@ -123,8 +123,9 @@ def draw_regions(axes: Axes, plane: Plane, codes: HostArray, n_classes: int) -> 
             axes.contour(plane.x, plane.y, (table == code).astype(float), levels=[0.5], colors=GREY, linewidths=0.8)
 
 
-def draw_samples(axes: Axes, X: HostArray, codes: HostArray, names: list[str], size: float = 18.0) -> None:
+def draw_samples(axes: Axes, X: HostArray, codes: HostArray, names: list[str]) -> None:
     """Scatter samples (n_samples, 2), each class in a colour and with a marker of its own."""
+    size = 18.0 if len(X) > 40 else 50.0
     for code, name in enumerate(names):
         some = X[codes == code]
         style: dict[str, Any] = {"color": PALETTE[code % len(PALETTE)], "marker": MARKERS[code % len(MARKERS)]}

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from sklearn.datasets import load_iris
 
 from portml import nn, plots
@@ -151,8 +152,9 @@ def test_a_tree_is_drawn_node_by_node(backend: Backend, tmp_path: Path) -> None:
 def test_boxes_of_a_tree_do_not_touch() -> None:
     tree = DecisionTreeRegressor(max_depth=4).fit(MOONS[:, :1], MOONS[:, 1])
     display = plots.TreeDisplay.from_estimator(tree)
-    display.figure.canvas.draw()
-    frames = [text.get_window_extent() for text in display.axes["tree"].texts if "\n" in text.get_text()]
+    FigureCanvasAgg(display.figure).draw()
+    boxes = [text.get_bbox_patch() for text in display.axes["tree"].texts]
+    frames = [box.get_window_extent() for box in boxes if box is not None]
     assert len(frames) == tree.tree_.node_count
     assert not any(one.overlaps(other) for number, one in enumerate(frames) for other in frames[:number])
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from portml import Tensor, nn, optim, plots
 from portml.backends import Backend, to_numpy
@@ -83,7 +84,7 @@ def test_the_boxes_of_a_network_graph_do_not_touch(backend: Backend) -> None:
     loss = nn.BCEWithLogitsLoss()(network(x), y)
     display = plots.ComputationGraphDisplay.from_tensor(loss, names=dict(network.named_parameters()))
     assert "0.weight\n4 × 2" in {vertex.text for vertex in display.vertices}
-    display.figure.canvas.draw()
+    FigureCanvasAgg(display.figure).draw()
     frames = [text.get_bbox_patch().get_window_extent() for text in display.axes["graph"].texts if text.get_text()]
     assert len(frames) == len(display.vertices)
     assert not any(one.overlaps(other) for number, one in enumerate(frames) for other in frames[:number])
