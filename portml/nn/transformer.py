@@ -111,7 +111,7 @@ class TransformerEncoderLayer(_Layer):
             d_model, nhead, dropout, bias, batch_first=batch_first, rng=rng, dtype=dtype
         )
         self._build_feed_forward(d_model, dim_feedforward, activation, bias, dropout, rng, dtype)
-        norm = {"bias": bias, "backend": rng.backend, "dtype": dtype}
+        norm: dict[str, Any] = {"bias": bias, "backend": rng.backend, "dtype": dtype}
         self.norm1, self.norm2 = (LayerNorm(d_model, layer_norm_eps, **norm) for _ in range(2))
         self.dropout1, self.dropout2 = (Dropout(dropout, rng=rng) for _ in range(2))
 
@@ -175,11 +175,11 @@ class TransformerDecoderLayer(_Layer):
     ) -> None:
         rng = generator_for(rng, backend)
         self.norm_first = norm_first
-        attention = {"batch_first": batch_first, "rng": rng, "dtype": dtype}
+        attention: dict[str, Any] = {"batch_first": batch_first, "rng": rng, "dtype": dtype}
         self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, **attention)
         self.multihead_attn = MultiheadAttention(d_model, nhead, dropout, bias, **attention)
         self._build_feed_forward(d_model, dim_feedforward, activation, bias, dropout, rng, dtype)
-        norm = {"bias": bias, "backend": rng.backend, "dtype": dtype}
+        norm: dict[str, Any] = {"bias": bias, "backend": rng.backend, "dtype": dtype}
         self.norm1, self.norm2, self.norm3 = (LayerNorm(d_model, layer_norm_eps, **norm) for _ in range(3))
         self.dropout1, self.dropout2, self.dropout3 = (Dropout(dropout, rng=rng) for _ in range(3))
 
@@ -343,7 +343,7 @@ class Transformer(Module):
     ) -> None:
         rng = generator_for(rng, backend)
         settings = (d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias)
-        norm = {"bias": bias, "backend": rng.backend, "dtype": dtype}
+        norm: dict[str, Any] = {"bias": bias, "backend": rng.backend, "dtype": dtype}
         self.encoder = TransformerEncoder(
             TransformerEncoderLayer(*settings, rng=rng, dtype=dtype),
             num_encoder_layers,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -55,7 +55,7 @@ def _exp(x):  # type: ignore[no-untyped-def]
     p = p * r + f(4.1665795894e-2)
     p = p * r + f(1.6666665459e-1)
     p = p * r + f(5.0000001201e-1)
-    e = (p * r * r + r + f(1)) * _float_of_bits(np.int32((np.int32(n) + np.int32(127)) << np.int32(23)))
+    e = (p * r * r + r + f(1)) * _float_of_bits(np.int32((np.int32(n) + np.int32(127)) << np.int32(23)))  # type: ignore[call-arg]
     return f(0) if x < f(-87) else e
 
 

@@ -117,14 +117,14 @@ def register(library: str, tiling: Tiling, takes: Callable[[Floats], bool] = lam
         query: Floats, key: Floats, value: Floats, mask: Floats | None, dropout_key: Any, counter: Any, *,
         is_causal: bool, scale: float | None, dropout_p: float, out: Any = None,
     ) -> Any:  # fmt: skip
-        statics = {"is_causal": is_causal, "scale": scale, "dropout_p": dropout_p}
+        statics: dict[str, Any] = {"is_causal": is_causal, "scale": scale, "dropout_p": dropout_p}
         refuse_unfit_attention(query, key, value, mask)
         heads = None
         if fits(query, key, value):
             heads = _heads(query, key, value, mask, dropout_key, counter, **statics)
         if heads is None:
-            arrays = (query, key, value, mask, dropout_key, counter)
-            return slow(scaled_dot_product_attention_saving)(*arrays, **statics, out=out)
+            given_arrays: tuple[Any, ...] = (query, key, value, mask, dropout_key, counter)
+            return slow(scaled_dot_product_attention_saving)(*given_arrays, **statics, out=out)
         y = _like_queries(query, value.shape[-1])
         logarithm = np.empty(query.shape[:-1], query.dtype)
         _attend(heads, _five(y, heads), _five(logarithm[..., np.newaxis], heads), tiling)
@@ -135,7 +135,7 @@ def register(library: str, tiling: Tiling, takes: Callable[[Floats], bool] = lam
         query: Floats, key: Floats, value: Floats, mask: Floats | None, dropout_key: Any, counter: Any, *,
         is_causal: bool = False, scale: float | None = None, dropout_p: float = 0.0, out: Any = None,
     ) -> Any:  # fmt: skip
-        statics = {"is_causal": is_causal, "scale": scale, "dropout_p": dropout_p}
+        statics: dict[str, Any] = {"is_causal": is_causal, "scale": scale, "dropout_p": dropout_p}
         return given(saving(query, key, value, mask, dropout_key, counter, **statics)[0], out)
 
     @scaled_dot_product_attention_backward.on(library)
@@ -143,22 +143,22 @@ def register(library: str, tiling: Tiling, takes: Callable[[Floats], bool] = lam
         g: Floats, saved: Any, query: Floats, key: Floats, value: Floats, mask: Floats | None, dropout_key: Any,
         counter: Any, *, needs: Any, is_causal: bool, scale: float | None, dropout_p: float, out: Any = None,
     ) -> Any:  # fmt: skip
-        statics = {"is_causal": is_causal, "scale": scale, "dropout_p": dropout_p}
+        statics: dict[str, Any] = {"is_causal": is_causal, "scale": scale, "dropout_p": dropout_p}
         heads = None
         if fits(query, key, value):
             heads = _heads(query, key, value, mask, dropout_key, counter, **statics)
         if heads is None:
-            arrays = (g, saved, query, key, value, mask, dropout_key, counter)
-            return slow(scaled_dot_product_attention_backward)(*arrays, needs=needs, **statics, out=out)
+            given_arrays: tuple[Any, ...] = (g, saved, query, key, value, mask, dropout_key, counter)
+            return slow(scaled_dot_product_attention_backward)(*given_arrays, needs=needs, **statics, out=out)
         dq, dk, dv = (
             np.empty(each.shape, each.dtype) if wanted else None
             for each, wanted in zip((query, key, value), needs, strict=False)
         )
-        fives = (None if each is None else _five(each, heads) for each in (dq, dk, dv))
+        fives: Any = [None if each is None else _five(each, heads) for each in (dq, dk, dv)]
         dmask = _gradient_of_mask(mask, needs[3])
         to_mask = None if dmask is None else _five_of_mask(dmask, heads.query.shape, query.ndim)
         y, logarithm = saved
-        arrays = (_five(g, heads), _five(y, heads), _five(logarithm[..., np.newaxis], heads))
+        arrays: tuple[Any, ...] = (_five(g, heads), _five(y, heads), _five(logarithm[..., np.newaxis], heads))
         _pull_back(heads, *arrays, *fives, to_mask, tiling)
         return _given_where_needed((dq, dk, dv, dmask, None, None), out)
 
@@ -167,7 +167,7 @@ def register(library: str, tiling: Tiling, takes: Callable[[Floats], bool] = lam
         packed: Floats, mask: Floats | None, dropout_key: Any, counter: Any, *,
         n_heads: int, is_causal: bool, scale: float | None, dropout_p: float, out: Any = None,
     ) -> Any:  # fmt: skip
-        statics = {"is_causal": is_causal, "scale": scale, "dropout_p": dropout_p}
+        statics: dict[str, Any] = {"is_causal": is_causal, "scale": scale, "dropout_p": dropout_p}
         refuse_unfit_packed(packed, n_heads)
         if not fits(packed, packed, packed):
             slower = slow(packed_attention_saving)
@@ -187,7 +187,7 @@ def register(library: str, tiling: Tiling, takes: Callable[[Floats], bool] = lam
         packed: Floats, mask: Floats | None, dropout_key: Any, counter: Any, *, n_heads: int,
         is_causal: bool = False, scale: float | None = None, dropout_p: float = 0.0, out: Any = None,
     ) -> Any:  # fmt: skip
-        statics = {"n_heads": n_heads, "is_causal": is_causal, "scale": scale, "dropout_p": dropout_p}
+        statics: dict[str, Any] = {"n_heads": n_heads, "is_causal": is_causal, "scale": scale, "dropout_p": dropout_p}
         return given(packed_saving(packed, mask, dropout_key, counter, **statics)[0], out)
 
     @packed_attention_backward.on(library)
@@ -195,11 +195,11 @@ def register(library: str, tiling: Tiling, takes: Callable[[Floats], bool] = lam
         g: Floats, saved: Any, packed: Floats, mask: Floats | None, dropout_key: Any, counter: Any, *,
         needs: Any, n_heads: int, is_causal: bool, scale: float | None, dropout_p: float, out: Any = None,
     ) -> Any:  # fmt: skip
-        statics = {"is_causal": is_causal, "scale": scale, "dropout_p": dropout_p}
+        statics: dict[str, Any] = {"is_causal": is_causal, "scale": scale, "dropout_p": dropout_p}
         if not fits(packed, packed, packed):
-            arrays = (g, saved, packed, mask, dropout_key, counter)
+            given_arrays: tuple[Any, ...] = (g, saved, packed, mask, dropout_key, counter)
             slower = slow(packed_attention_backward)
-            return slower(*arrays, needs=needs, n_heads=n_heads, **statics, out=out)
+            return slower(*given_arrays, needs=needs, n_heads=n_heads, **statics, out=out)
         heads = _heads(*_parts(packed, n_heads), mask, dropout_key, counter, **statics)
         assert heads is not None
         dpacked = np.empty(packed.shape, packed.dtype) if needs[0] else None
@@ -209,8 +209,9 @@ def register(library: str, tiling: Tiling, takes: Callable[[Floats], bool] = lam
         dmask = _gradient_of_mask(mask, needs[1])
         to_mask = None if dmask is None else _five_of_mask(dmask, heads.query.shape, 4)
         y, logarithm = saved
-        arrays = (_apart(g, n_heads), _apart(y, n_heads), logarithm[..., np.newaxis])
-        _pull_back(heads, *(_five(each, heads) for each in arrays), *fives, to_mask, tiling)
+        arrays: tuple[Any, ...] = (_apart(g, n_heads), _apart(y, n_heads), logarithm[..., np.newaxis])
+        sides: Any = [_five(each, heads) for each in arrays]
+        _pull_back(heads, *sides, *fives, to_mask, tiling)
         return _given_where_needed((dpacked, dmask, None, None), out)
 
 
@@ -329,7 +330,7 @@ def _columns(heads: _Heads, rows: slice) -> Iterator[slice]:
 
 
 def _last_seen(heads: _Heads, rows: slice) -> int:
-    n = heads.key.shape[-2]
+    n = int(heads.key.shape[-2])
     return min(n, rows.stop) if heads.is_causal else n
 
 
@@ -354,9 +355,9 @@ def _groups(heads: _Heads) -> Iterator[tuple[slice, slice]]:
 
 def _room(heads: _Heads) -> int:
     """The scores of the largest tile."""
-    share, queries = heads.query.shape[2:4]
+    share, queries = int(heads.query.shape[2]), int(heads.query.shape[3])
     one = share * min(queries, QUERIES) * min(heads.key.shape[-2], KEYS)
-    return max(TILE // one, 1) * one
+    return int(max(TILE // one, 1) * one)
 
 
 # --- dropout ----------------------------------------------------------------------------------------------------
@@ -466,10 +467,11 @@ def _like_queries(query: Floats, width: int) -> Floats:
     return np.empty((*query.shape[:-1], width), query.dtype)
 
 
-def _parts(packed: Floats, n_heads: int) -> list[Floats]:
+def _parts(packed: Floats, n_heads: int) -> tuple[Floats, Floats, Floats]:
     """Views of queries, keys and values, (samples, heads, length, features)."""
     width = packed.shape[-1] // 3
-    return [_apart(packed[..., i * width : (i + 1) * width], n_heads) for i in range(3)]
+    query, key, value = (_apart(packed[..., i * width : (i + 1) * width], n_heads) for i in range(3))
+    return query, key, value
 
 
 def _apart(x: Floats, n_heads: int) -> Floats:

@@ -95,7 +95,7 @@ class GPT(Module, Generating):
         if n_heads < 1 or dim % n_heads:
             raise ArgumentError(f"n_heads: expected a divisor of dim={dim}, got {n_heads}")
         rng = generator_for(rng, backend)
-        self.vocabulary, self.context = vocabulary, context
+        self.vocabulary, self.context, self.n_heads = vocabulary, context, n_heads
         self.embedding = Embedding(vocabulary, dim, rng=rng, dtype=dtype)
         self.positions = LearnedPositions(context, dim, rng=rng, dtype=dtype) if positions == "learned" else None
         self.dropout = Dropout(dropout, rng=rng)
@@ -128,7 +128,7 @@ class GPT(Module, Generating):
     def new_cache(self, n_samples: int) -> KeyValueCache:
         """An empty cache for so many sequences."""
         weight = self.embedding.weight.value
-        backend, heads = backend_of(weight), self.blocks[0].n_heads if len(self.blocks) else 1
+        backend, heads = backend_of(weight), self.n_heads
         shape = (n_samples, heads, self.context, weight.shape[1] // heads)
         made = [[backend.zeros(shape, weight.dtype) for _ in self.blocks] for _ in range(2)]
         return KeyValueCache(*made)
