@@ -27,7 +27,7 @@ def test_examples_in_docstrings_give_what_they_say(path: Path) -> None:
 
 def test_the_examples_of_the_readme_run(capsys: pytest.CaptureFixture[str]) -> None:
     examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    assert len(examples) == 2
+    assert len(examples) == 3
     for example in examples:
         exec(compile(example.replace("epochs=10", "epochs=1"), "README.md", "exec"), {})
     assert "'accuracy': 0." in capsys.readouterr().out
