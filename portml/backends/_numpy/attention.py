@@ -159,7 +159,8 @@ def register(library: str, tiling: Tiling, takes: Callable[[Floats], bool] = lam
         to_mask = None if dmask is None else _five_of_mask(dmask, heads.query.shape, query.ndim)
         y, logarithm = saved
         arrays: tuple[Any, ...] = (_five(g, heads), _five(y, heads), _five(logarithm[..., np.newaxis], heads))
-        _pull_back(heads, *arrays, *fives, dmask=to_mask, tiling=tiling)
+        everything: Any = (*arrays, *fives, to_mask, tiling)
+        _pull_back(heads, *everything)
         return _given_where_needed((dq, dk, dv, dmask, None, None), out)
 
     @packed_attention_saving.on(library)
@@ -211,7 +212,8 @@ def register(library: str, tiling: Tiling, takes: Callable[[Floats], bool] = lam
         y, logarithm = saved
         arrays: tuple[Any, ...] = (_apart(g, n_heads), _apart(y, n_heads), logarithm[..., np.newaxis])
         sides: Any = [_five(each, heads) for each in arrays]
-        _pull_back(heads, *sides, *fives, dmask=to_mask, tiling=tiling)
+        everything: Any = (*sides, *fives, to_mask, tiling)
+        _pull_back(heads, *everything)
         return _given_where_needed((dpacked, dmask, None, None), out)
 
 
