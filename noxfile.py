@@ -123,7 +123,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Check types: strictly in the shim, the generator, the differentiable array and the optimizers."""
-    install(session, *PROJECT["dependencies"], *EXTRAS["cli"], *named("mypy", "array-api-strict"))
+    install(session, *PROJECT["dependencies"], *EXTRAS["cli"], *EXTRAS["jit"], *named("mypy", "array-api-strict"))
     session.run("mypy")
 
 
