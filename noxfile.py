@@ -89,7 +89,7 @@ def parity(session: nox.Session) -> None:
     install(session, *PROJECT["dependencies"], *named(*TEST))
     if "cupy" in pair:
         install(session, *EXTRAS["cupy"])
-    pytest(session, "-m", "parity", "--backend", ",".join(pair), "--parity", ",".join(pair), posargs=False)
+    pytest(session, "tests/backends", "-m", "parity", "--backend", ",".join(pair), "--parity", ",".join(pair), posargs=False)
 
 
 @nox.session
@@ -101,7 +101,7 @@ def kernels(session: nox.Session) -> None:
         )
     install(session, *PROJECT["dependencies"], *named(*TEST, "nvidia-cuda-nvrtc"))
     # A file stays with one worker, so that it can tell at its end which kernels were executed.
-    pytest(session, "-m", "nvrtc or cuda_on_host", "--dist=loadfile")
+    pytest(session, "tests/backends", "tests/cuda_on_host", "-m", "nvrtc or cuda_on_host", "--dist=loadfile")
 
 
 @nox.session
