@@ -89,7 +89,8 @@ def parity(session: nox.Session) -> None:
     install(session, *PROJECT["dependencies"], *named(*TEST))
     if "cupy" in pair:
         install(session, *EXTRAS["cupy"])
-    pytest(session, "tests/backends", "-m", "parity", "--backend", ",".join(pair), "--parity", ",".join(pair), posargs=False)
+    named_pair = ",".join(pair)
+    pytest(session, "tests/backends", "-m", "parity", "--backend", named_pair, "--parity", named_pair, posargs=False)
 
 
 @nox.session
