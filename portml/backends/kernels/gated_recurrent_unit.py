@@ -69,7 +69,10 @@ def gru(
     RangeError
         On the host, if a length is negative or above n_steps.
     """
-    return gru_saving.agnostic(x, h, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse=reverse)[0]
+    result: tuple[Array, Array] = gru_saving.agnostic(
+        x, h, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse=reverse
+    )[0]
+    return result
 
 
 @kernel

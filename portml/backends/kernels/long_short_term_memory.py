@@ -69,7 +69,10 @@ def lstm(
     RangeError
         On the host, if a length is negative or above n_steps.
     """
-    return lstm_saving.agnostic(x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse=reverse)[0]
+    result: tuple[Array, Array, Array] = lstm_saving.agnostic(
+        x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse=reverse
+    )[0]
+    return result
 
 
 @kernel

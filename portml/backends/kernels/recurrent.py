@@ -68,7 +68,8 @@ def recurrent(
         On the host, if a length is negative or above n_steps.
     """
     arrays = x, h, weight_ih, weight_hh, bias_ih, bias_hh, lengths
-    return recurrent_saving.agnostic(*arrays, nonlinearity=nonlinearity, reverse=reverse)[0]
+    result: tuple[Array, Array] = recurrent_saving.agnostic(*arrays, nonlinearity=nonlinearity, reverse=reverse)[0]
+    return result
 
 
 @kernel
