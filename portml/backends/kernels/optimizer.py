@@ -287,7 +287,7 @@ def radam_step(
 def lion_step(
     p: Array, g: Array, m: Array, h: Array, *, beta1: float = 0.9, beta2: float = 0.99, maximize: bool = False
 ) -> tuple[Array, Array]:
-    """Lion: p = (1 - lr weight_decay) p - lr sign(β₁ m + (1 - β₁) g), m = β₂ m + (1 - β₂) g.  [Chen et al. 2023, alg. 2]
+    """Lion: p = (1 - lr weight_decay) p - lr sign(β₁ m + (1 - β₁) g), m = β₂ m + (1 - β₂) g.  [Chen et al. 2023]
 
     Parameters
     ----------
