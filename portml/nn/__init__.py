@@ -122,6 +122,8 @@ from portml.nn.pooling import (
     MaxPool3d,
 )
 from portml.nn.positions import LearnedPositions, RotaryPositions, SinusoidalPositions
+from portml.nn.recurrent import GRU, LSTM, RNN, GRUGates, LSTMGates
+from portml.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell
 from portml.nn.summary import summary
 from portml.nn.transformer import (
     Transformer,
@@ -130,6 +132,7 @@ from portml.nn.transformer import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
+from portml.nn.truncation import detach_state, windows_in_time
 from portml.nn.unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
 from portml.nn.upsampling import PixelShuffle, PixelUnshuffle, Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 
@@ -139,6 +142,9 @@ __all__ = [
     "GEGLU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -186,6 +192,8 @@ __all__ = [
     "FeatureAlphaDropout",
     "Flatten",
     "FocalLoss",
+    "GRUCell",
+    "GRUGates",
     "GaussianNLLLoss",
     "GroupNorm",
     "Hardshrink",
@@ -206,6 +214,8 @@ __all__ = [
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
+    "LSTMCell",
+    "LSTMGates",
     "LayerNorm",
     "LeakyReLU",
     "LearnedPositions",
@@ -241,6 +251,7 @@ __all__ = [
     "PixelUnshuffle",
     "PoissonNLLLoss",
     "RMSNorm",
+    "RNNCell",
     "ReGLU",
     "ReLU",
     "ReLU6",
@@ -284,6 +295,7 @@ __all__ = [
     "ZeroPad2d",
     "ZeroPad3d",
     "derivatives",
+    "detach_state",
     "functional",
     "initialisation",
     "models",
@@ -292,4 +304,5 @@ __all__ = [
     "spectral_norm",
     "summary",
     "weight_norm",
+    "windows_in_time",
 ]
