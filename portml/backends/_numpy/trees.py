@@ -27,8 +27,10 @@ __all__: list[str] = []
 
 Numbers = NDArray[Any]
 
-COUNTED = 4
+COUNTED = 12
 """So many possible cells for each sample are counted rather than sorted."""
+LARGEST_RIDER = 1 << 8
+"""Weights that are integers below this are sorted along."""
 
 
 @split_nodes.on("numpy")
@@ -74,7 +76,7 @@ def _(orders: Numbers, node_of: Numbers, starts: Numbers, *, size: int) -> Numbe
     key = np.where(node_of < 0, n_nodes, node_of).astype(number)
     regrouped = np.empty((orders.shape[0], size), orders.dtype)
     for row, into in zip(orders, regrouped, strict=True):
-        into[...] = row[np.argsort(key[row], kind="stable")[:size]]
+        into[...] = row[np.argsort(key[row.astype(np.intp)], kind="stable")[:size]]
     return regrouped
 
 
@@ -141,13 +143,30 @@ class _Level:
     """The samples of all nodes, node after node."""
 
     def __init__(self, samples: Numbers, starts: Numbers, targets: Numbers, weights: Numbers, rules: _Rules) -> None:
-        self.samples, self.starts, self.rules = samples, starts, rules
+        # Arrays are indexed twice as fast by integers of the machine's own size.
+        self.samples, self.starts, self.rules = samples.astype(np.intp, copy=False), starts, rules
         self.targets, self.weights = targets, weights
         self.n_nodes = starts.shape[0] - 1
         self.node = np.repeat(np.arange(self.n_nodes), np.diff(starts))
-        self.is_counted = weights is None and rules.criterion != "squared_error"
-        self.target = targets[samples]
-        self.weight = None if weights is None else weights[samples].astype(np.float64, copy=False)
+        self.target = targets[self.samples]
+        self.weight = None if weights is None else weights[self.samples].astype(np.float64, copy=False)
+        self.class_bits = max(rules.n_classes - 1, 1).bit_length()
+        self.rider, self.rider_bits = self._rider()
+
+    def _rider(self) -> tuple[Numbers | None, int]:
+        """A small integer that tells the class and the weight of a sample, and its bits; None where there is none.
+
+        It rides on the keys that are sorted, so that the places of the samples are not needed.  A forest's weights say
+        how often a sample was drawn.
+        """
+        if self.rules.criterion == "squared_error":
+            return None, 0
+        if self.weight is None:
+            return self.target, self.class_bits
+        count = self.weight.astype(np.int32)
+        if count.max() >= LARGEST_RIDER or np.any(count != self.weight):
+            return None, 0
+        return (count << self.class_bits) | self.target, self.class_bits + int(count.max()).bit_length()
 
     def part(self, nodes: Numbers) -> _Level:
         """Some of the nodes, given by a flag for each."""
@@ -161,20 +180,22 @@ class _Level:
         key = self.node * self.rules.n_codes + found
         if n_possible * self.rules.n_classes <= COUNTED * found.shape[0]:
             return self._counted_cells(key, n_possible)
-        if self.is_counted:
-            # The place of a sample is not needed: its class rides on the key.
-            n_classes = self.rules.n_classes
-            key = key * n_classes + self.target
-            key = key.astype(np.int32) if n_possible * n_classes < 1 << 31 else key
-            key.sort()
-            key, target = np.divmod(key, n_classes) if n_classes != 2 else (key >> 1, key & 1)
-            return self._cells_in_order(key, target, None)
-        order = _sorting(key, n_possible)
-        weight = None if self.weight is None else self.weight[order]
-        return self._cells_in_order(key[order], self.target[order], weight)
+        if self.rider is None:
+            order = _sorting(key, n_possible)
+            weight = None if self.weight is None else self.weight[order]
+            return self._cells_in_order(key[order], self.target[order], weight)
+        key = key.astype(np.int32) if n_possible << self.rider_bits < 1 << 31 else key
+        key = (key << self.rider_bits) | self.rider
+        key.sort()
+        target = key & ((1 << self.class_bits) - 1)
+        count: Numbers | None = None
+        if self.weight is not None:
+            count = (key >> self.class_bits) & ((1 << (self.rider_bits - self.class_bits)) - 1)
+        return self._cells_in_order(key >> self.rider_bits, target, count)
 
     def sorted_cells(self, codes: Numbers, order: Numbers) -> _Cells:
         """The cells of a column whose order is known."""
+        order = order.astype(np.intp)
         code = codes[order]
         is_last = np.empty(code.shape, np.bool_)
         np.not_equal(code[1:], code[:-1], out=is_last[:-1])
@@ -212,8 +233,12 @@ class _Level:
         if self.rules.criterion == "squared_error":
             value = target if weight is None else weight * target
             sums = [n_until if weight is None else np.cumsum(weight)[ends], np.cumsum(value, dtype=np.float64)[ends]]
+        elif weight is not None and self.rules.n_classes == 2 and weight.dtype.kind == "i":
+            ones: Numbers = np.cumsum(weight * target, dtype=np.int64)[ends]
+            sums = [np.cumsum(weight, dtype=np.int64)[ends] - ones, ones]
         elif weight is not None:
-            sums = [np.cumsum(np.where(target == k, weight, 0.0))[ends] for k in range(self.rules.n_classes)]
+            zero = weight.dtype.type(0)
+            sums = [np.cumsum(np.where(target == k, weight, zero))[ends] for k in range(self.rules.n_classes)]
         elif self.rules.n_classes == 2:
             ones = np.cumsum(target, dtype=np.int32)[ends]
             sums = [n_until - ones, ones]
@@ -277,17 +302,18 @@ def _best_splits(cells: _Cells, rules: _Rules) -> tuple[Numbers, Numbers, Number
     """Score, code, following code, side of missing values and size of the left side for each node's best split."""
     last, counts = cells.last, cells.n_in_node
     first = last - counts + 1
-    n, n_left = _within_nodes(cells.n_until, last, counts)
+    n = np.diff(cells.n_until[last], prepend=0)
     pairs = [_within_nodes(each, last, counts) for each in cells.sums]
     total, left = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     score = _scores(left, [np.repeat(each, counts) for each in total], rules)
     if rules.min_samples_leaf > 1:
-        score[_too_small(n_left, n, counts, rules)] = -np.inf
+        score[_too_small(_within_nodes(cells.n_until, last, counts)[1], n, counts, rules)] = -np.inf
     score[last] = -np.inf
     best, position = _best_in_nodes(score, first, counts)
     side = np.zeros(best.shape, np.bool_)
     n_missing = np.zeros_like(n)
     if rules.missing_code is not None:
+        n_left = _within_nodes(cells.n_until, last, counts)[1]
         lacks = cells.code[last] == rules.missing_code
         before = np.where(counts > 1, last - 1, last)
         # What the last cell holds; a node that misses every value has nothing to split.
@@ -301,7 +327,7 @@ def _best_splits(cells: _Cells, rules: _Rules) -> tuple[Numbers, Numbers, Number
         best_left, position_left = _best_in_nodes(score, first, counts)
         side = best_left > best
         best, position = np.where(side, best_left, best), np.where(side, position_left, position)
-    n_best = n_left[position] + np.where(side, n_missing, 0)
+    n_best = cells.n_until[position] - (cells.n_until[last] - n) + np.where(side, n_missing, 0)
     side = np.where(n_missing > 0, side, 2 * n_best > n)
     following = cells.code[np.minimum(position + 1, cells.code.shape[0] - 1)]
     return best, cells.code[position], following, side, n_best
@@ -330,34 +356,37 @@ def _best_in_nodes(score: Numbers, first: Numbers, counts: Numbers) -> tuple[Num
 def _scores(left: list[Numbers], total: list[Numbers], rules: _Rules) -> Numbers:
     """The score of each split; -inf where a side weighs too little."""
     right = [t - x for t, x in zip(total, left, strict=True)]
-    sides = [_side_score([x.astype(np.float64, copy=False) for x in side], rules.criterion) for side in (left, right)]
-    score: Numbers = sides[0][0] + sides[1][0]
+    # Sums of integers are zero only where a node ends, and nothing is split there; others may be by rounding.
+    is_exact = left[0].dtype.kind == "i"
+    left, right = ([x.astype(np.float64, copy=False) for x in side] for side in (left, right))
+    weights = [side[0] if rules.criterion == "squared_error" else sum(side[1:], side[0]) for side in (left, right)]
+    divisors = weights if is_exact else [_positive(weight) for weight in weights]
+    score: Numbers = _side_score(left, divisors[0], rules.criterion) + _side_score(right, divisors[1], rules.criterion)
     if rules.min_weight_leaf > 0.0:
-        score[(sides[0][1] < rules.min_weight_leaf) | (sides[1][1] < rules.min_weight_leaf)] = -np.inf
+        score[(weights[0] < rules.min_weight_leaf) | (weights[1] < rules.min_weight_leaf)] = -np.inf
     return score
 
 
-def _side_score(sums: list[Numbers], criterion: str) -> tuple[Numbers, Numbers]:
-    """The score of a side and its weight."""
+def _side_score(sums: list[Numbers], weight: Numbers, criterion: str) -> Numbers:
+    """The score of a side of that weight."""
     if criterion == "squared_error":
-        weight = sums[0]
-        return sums[1] * sums[1] / _positive(weight), weight
-    weight = sum(sums[1:], sums[0])
-    if criterion == "gini":
-        squares = sums[0] * sums[0]
-        for each in sums[1:]:
-            squares += each * each
-        return squares / _positive(weight), weight
+        return sums[1] * sums[1] / weight
     score = np.zeros_like(weight)
+    if criterion == "gini":
+        for each in sums:
+            score += each * each
+        score /= weight
+        return score
     for each in sums:
-        each = _positive(each)
-        score += each * np.log2(each)
-    safe = _positive(weight)
-    return score - safe * np.log2(safe), weight
+        positive = _positive(each)
+        score += positive * np.log2(positive)
+    score -= weight * np.log2(weight)
+    return score
 
 
 def _positive(x: Numbers) -> Numbers:
-    return np.where(x > 0.0, x, 1.0)
+    positive: Numbers = np.where(x > 0.0, x, 1.0)
+    return positive
 
 
 def _sorting(key: Numbers, n_keys: int) -> Numbers:
@@ -367,4 +396,5 @@ def _sorting(key: Numbers, n_keys: int) -> Numbers:
         return np.argsort(key, kind="stable")
     packed = key * n + np.arange(n)
     packed.sort()
-    return packed % n
+    order: Numbers = packed % n
+    return order
