@@ -300,3 +300,10 @@ def test_cross_entropy_is_finite_and_never_negative(logits: list[float], data: s
     loss = cross_entropy(np.asarray([logits], "float32"), np.asarray([label]), None)
     assert loss.dtype == np.float32
     assert 0 <= loss < math.inf
+
+
+def test_targets_outside_the_unit_interval_are_refused_where_they_are_probabilities() -> None:
+    with pytest.raises(RangeError, match=r"binary_cross_entropy: target contains 2\.0, expected probabilities in"):
+        binary_cross_entropy(np.asarray([0.5, 0.5]), np.asarray([0.0, 2.0]))
+    with pytest.raises(RangeError, match=r"target contains -1\.0"):
+        binary_cross_entropy.agnostic(np.asarray([0.5, 0.5]), np.asarray([-1.0, 1.0]))
