@@ -159,3 +159,13 @@ def test_half_precision_is_normalised_where_the_library_has_it() -> None:
         y = normalise(x)
         assert y.dtype == "float16"
         np.testing.assert_allclose(y.astype("f4"), normalise(x.astype("f4")), atol=5e-3)
+
+
+def test_what_rounding_leaves_of_a_large_mean_is_taken_away_too(backend: Backend) -> None:
+    x = np.asarray(RNG.normal(1e4, 1, (40, 3, 500)), "float32")
+    y, mean, _ = map(to_numpy, batch_norm_train(backend.asarray(x), None, None))
+    np.testing.assert_allclose(y.mean(axis=(0, 2), dtype="float64"), 0, atol=5e-5)
+    np.testing.assert_allclose(mean, x.mean(axis=(0, 2), dtype="float64"), rtol=1e-7)
+    for normalise in (lambda x: layer_norm(x, None, None), lambda x: group_norm(x, None, None, groups=3)):
+        y = to_numpy(normalise(backend.asarray(x)))
+        np.testing.assert_allclose(y.mean(axis=-1, dtype="float64"), 0, atol=5e-5)
