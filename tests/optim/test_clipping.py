@@ -65,3 +65,8 @@ def test_bounds_that_are_none_are_refused(backend, bound):
         clip_grad_value_(parameters, bound)
     with pytest.raises(RangeError, match="norm_type"):
         get_total_norm(parameters, 0.0)
+
+
+def test_the_infinite_norm_is_the_largest_entry_of_all(backend):
+    parameters = with_gradients(backend, [3.0, -1.0], [0.0, -4.0], [2.0])
+    assert float(to_numpy(get_total_norm(parameters, float("inf")))) == 4.0
