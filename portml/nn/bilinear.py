@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from portml.autograd.parameter import Parameter
 from portml.backends import Array, Backend, operations
+from portml.backends.kernels.embedding_loss import cosine_similarity, pairwise_distance
 from portml.errors import ArgumentError, RangeError, ShapeError
 from portml.nn.initialisation import generator_for, uniform_fan_in
 from portml.nn.module import Module
@@ -93,18 +94,11 @@ class CosineSimilarity(Module):
 
     def forward(self, x1: Array, x2: Array) -> Array:
         """The cosine for each pair of vectors."""
-        product = operations.multiply(self._unit(x1), self._unit(x2))
-        return operations.sum(product, axis=self.dim)
+        return cosine_similarity(x1, x2, axis=self.dim, eps=self.eps)
 
     def extra_repr(self) -> str:
         """The axis and epsilon."""
         return f"dim={self.dim}, eps={self.eps}"
-
-    def _unit(self, x: Array) -> Array:
-        if not -len(x.shape) <= self.dim < len(x.shape):
-            raise ShapeError(f"CosineSimilarity: dim={self.dim} is no axis of an input of shape {tuple(x.shape)}")
-        length = operations.linalg_vector_norm(x, axis=self.dim, keepdims=True)
-        return operations.divide(x, operations.maximum(length, self.eps))
 
 
 class PairwiseDistance(Module):
@@ -132,8 +126,7 @@ class PairwiseDistance(Module):
 
     def forward(self, x1: Array, x2: Array) -> Array:
         """The distance for each pair of vectors."""
-        difference = operations.add(operations.subtract(x1, x2), self.eps)
-        return operations.linalg_vector_norm(difference, axis=-1, ord=self.p, keepdims=self.keepdim)
+        return pairwise_distance(x1, x2, p=self.p, eps=self.eps, keepdims=self.keepdim)
 
     def extra_repr(self) -> str:
         """The norm."""

@@ -14,6 +14,7 @@ from portml.errors import ArgumentError, ShapeError
 from portml.nn.initialisation import generator_for, uniform_fan_in
 from portml.nn.spatial import AXES, Size, SpatialModule
 from portml.random import Generator
+from portml.random.arguments import checked_count
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
 
@@ -35,9 +36,10 @@ class _Filters(SpatialModule):
         dtype: str,
     ) -> None:
         n_in, n_out = channels
-        if n_in < 1 or n_out < 1:
-            raise ArgumentError(f"in_channels, out_channels: expected sizes of at least 1, got {n_in} and {n_out}")
-        if groups < 1 or n_in % groups or n_out % groups:
+        for name, number in (("in_channels", n_in), ("out_channels", n_out), ("groups", groups)):
+            if checked_count(name, number) < 1:
+                raise ArgumentError(f"{name}: expected an integer of at least 1, got {number}")
+        if n_in % groups or n_out % groups:
             raise ArgumentError(
                 f"groups: expected a divisor of in_channels={n_in} and out_channels={n_out}, got {groups}"
             )

@@ -7,6 +7,7 @@ from portml.backends import Array, Backend, get_backend, namespace
 from portml.backends.kernels.feature_normalisation import layer_norm_by_deviation, local_response_norm, rms_norm
 from portml.backends.kernels.group_normalisation import group_norm
 from portml.backends.kernels.normalisation import layer_norm
+from portml.backends.kernels.real_numbers import refuse_unless_real
 from portml.errors import ArgumentError, ShapeError
 from portml.nn.module import Module
 from portml.random.arguments import checked_count, checked_shape
@@ -103,6 +104,7 @@ class RMSNorm(Module):
     def forward(self, x: Array) -> Array:
         """Normalise (..., *normalized_shape)."""
         axes = _last_axes(self, x, self.normalized_shape)
+        refuse_unless_real("RMSNorm", x)
         eps = float(namespace(x).finfo(x.dtype).eps) if self.eps is None else self.eps
         return rms_norm(x, self.weight, axes=axes, eps=eps)
 

@@ -221,7 +221,11 @@ class _LPPool(SpatialModule):
             ceil_mode=self.ceil_mode,
             count_include_pad=True,
         )
-        return operations.pow(operations.multiply(means, math.prod(self.kernel_size)), 1 / self.norm_type)
+        sums = operations.multiply(means, math.prod(self.kernel_size))
+        # The root has no slope at 0: a window of zeros is left out of it, and gets a gradient of zero.
+        nothing = operations.equal(sums, 0.0)
+        root = operations.pow(operations.where(nothing, 1.0, sums), 1 / self.norm_type)
+        return operations.where(nothing, 0.0, root)
 
     def extra_repr(self) -> str:
         """The norm and the sizes of the window."""
@@ -239,7 +243,8 @@ class LPPool2d(_LPPool):
 
     .. math:: y = \Bigl(\sum_{x \in \text{window}} x^p\Bigr)^{1/p}
 
-    without absolute values, as in PyTorch.  A window that reaches over the end counts for a whole one.
+    without absolute values, as in PyTorch.  A window that reaches over the end counts for a whole one; where the sum is
+    0, so is the gradient.
     Input: (N, C, H, W) or (C, H, W).  Output: (N, C, H', W').
 
     Parameters

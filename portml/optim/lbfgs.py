@@ -209,9 +209,9 @@ class _Memory:
     def next_direction(self, gradient: Array, group: dict[str, Any]) -> Array:
         """Remember what the last step changed, and say where to go from here, and how far at first."""
         if self.gradient is not None and self.direction is not None:
-            while len(self.pairs) >= group["history_size"]:
-                self.pairs.popleft()
             self.add_pair(self.direction * self.rate, gradient - self.gradient)
+            while len(self.pairs) > group["history_size"]:
+                self.pairs.popleft()
         self.n_iter += 1
         self.gradient, self.direction = gradient, two_loop_direction(gradient, self.pairs)
         # Before anything is known of the curvature a step of length one is a guess of the scale.

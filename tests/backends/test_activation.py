@@ -24,6 +24,10 @@ from portml.backends.kernels.activation import (
     softmax,
     softplus,
 )
+from portml.backends.kernels.gated_activation import glu
+from portml.backends.kernels.piecewise_activation import hardswish, softshrink
+from portml.backends.kernels.smooth_activation import gelu, mish, softsign
+from portml.errors import DtypeError
 
 ELEMENTWISE = {
     "relu": relu,
@@ -147,3 +151,14 @@ def test_sigmoids_of_opposite_numbers_sum_to_one(z: float) -> None:
 def test_long_arrays_take_the_same_values_as_short_ones(activation: Any) -> None:
     x = np.linspace(-20, 20, 70_001, dtype=np.float32)
     np.testing.assert_allclose(activation(x)[::7000], activation(x[::7000]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "bool", "complex128"])
+@pytest.mark.parametrize(
+    "activation",
+    [elu, leaky_relu, log_softmax, sigmoid, silu, softmax, softplus, gelu, mish, softsign, hardswish, softshrink, glu],
+)
+def test_what_holds_no_real_fractions_is_refused(backend: Backend, activation: Any, dtype: str) -> None:
+    name = activation.kernel.name
+    with pytest.raises(DtypeError, match=f"{name}: x has dtype .*{dtype}; expected float32 or float64, convert"):
+        activation(backend.asarray(np.zeros((2, 4), dtype)))

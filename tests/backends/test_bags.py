@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -29,6 +31,12 @@ def test_a_bag_with_a_number_that_is_none_gives_none(backend: Backend) -> None:
     values, bags = backend.asarray([[1.0], [np.nan], [2.0]]), backend.asarray([0, 0, 1])
     y = to_numpy(bag_max(values, bags, backend.asarray([True, True, True]), n=2))
     np.testing.assert_array_equal(y, [[np.nan], [2.0]])
+
+
+@pytest.mark.parametrize("saving", [bag_max_saving, bag_max_saving.agnostic])
+def test_of_several_numbers_that_are_none_the_first_is_chosen(saving: Any) -> None:
+    values, bags = np.asarray([[1.0], [np.nan], [np.nan], [2.0]]), np.zeros(4, int)
+    assert saving(values, bags, np.ones(4, bool), n=1)[1].tolist() == [[1]]
 
 
 @pytest.mark.parametrize("order", [1, 2])

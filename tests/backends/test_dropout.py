@@ -9,7 +9,7 @@ from portml.autograd import check_gradients
 from portml.backends import Backend, to_numpy
 from portml.backends.kernels.dropout import dropout, dropout_backward, dropout_saving, words_for_dropout
 from portml.backends.kernels.random import philox_words
-from portml.errors import RangeError
+from portml.errors import DtypeError, RangeError
 
 KEY = np.asarray([1, 2], "uint64")
 COUNTER = np.asarray([3, 0, 0, 0], "uint64")
@@ -77,3 +77,8 @@ def test_an_element_is_kept_from_the_threshold_on(backend: Backend) -> None:
     x = backend.full((1,), 1.0, "float64")
     assert float(to_numpy(dropout(x, key, counter, p=half / 2**32))[0]) > 0
     assert float(to_numpy(dropout(x, key, counter, p=(half + 1) / 2**32))[0]) == 0
+
+
+def test_whole_numbers_are_refused_as_those_left_could_not_be_made_larger(backend: Backend) -> None:
+    with pytest.raises(DtypeError, match=r"dropout: x has dtype .*int64; expected a floating data type"):
+        dropped(backend, np.arange(6), 0.3)

@@ -23,10 +23,12 @@ from portml.backends.kernels.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     hinge_loss,
+    hinge_loss_backward,
     huber_loss,
     l1_loss,
     mse_loss,
 )
+from portml.backends.kernels.margin_loss import hinge_embedding_loss_backward
 from portml.errors import ArgumentError, DtypeError, RangeError, ShapeError
 
 RNG = np.random.default_rng(0)
@@ -300,3 +302,20 @@ def test_cross_entropy_is_finite_and_never_negative(logits: list[float], data: s
     loss = cross_entropy(np.asarray([logits], "float32"), np.asarray([label]), None)
     assert loss.dtype == np.float32
     assert 0 <= loss < math.inf
+
+
+def test_targets_outside_the_unit_interval_are_refused_where_they_are_probabilities() -> None:
+    with pytest.raises(RangeError, match=r"binary_cross_entropy: target contains 2\.0, expected probabilities in"):
+        binary_cross_entropy(np.asarray([0.5, 0.5]), np.asarray([0.0, 2.0]))
+    with pytest.raises(RangeError, match=r"target contains -1\.0"):
+        binary_cross_entropy.agnostic(np.asarray([0.5, 0.5]), np.asarray([-1.0, 1.0]))
+
+
+def test_where_a_hinge_turns_the_slope_is_pytorchs(backend: Backend) -> None:
+    at_margin, answers = backend.asarray([0.5, 0.5]), backend.asarray([-1.0, 1.0])
+    options = {"needs": (True, False), "reduction": "none"}
+    ones = backend.asarray([1.0, 1.0])
+    slope, _ = hinge_embedding_loss_backward(ones, None, at_margin, answers, margin=0.5, **options)
+    assert to_numpy(slope).tolist() == [-1.0, 1.0]
+    slope, _ = hinge_loss_backward(ones, None, answers, answers, **options)
+    assert to_numpy(slope).tolist() == [0.0, 0.0]

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from portml.autograd import check_gradients
 from portml.backends import Backend, to_numpy
+from portml.backends.kernels.feature_normalisation import rms_norm
+from portml.backends.kernels.group_normalisation import group_norm
 from portml.backends.kernels.normalisation import batch_norm_inference, batch_norm_train, layer_norm, update_running
-from portml.errors import ArgumentError, ShapeError
+from portml.errors import ArgumentError, DtypeError, ShapeError
 
 RNG = np.random.default_rng(0)
 
@@ -119,3 +121,51 @@ def test_batch_norm_refuses_what_does_not_fit_the_channels(backend: Backend) -> 
         batch_norm_train(backend.zeros((5, 4)), backend.zeros((5,)), None)
     with pytest.raises(ShapeError, match="var"):
         batch_norm_inference(backend.zeros((5, 4)), backend.zeros((4,)), backend.zeros((1,)), None, None)
+
+
+@pytest.mark.parametrize("width", [15, 60, 1000])
+def test_equal_numbers_have_no_variance_however_large_they_are(backend: Backend, width: int) -> None:
+    x = backend.asarray(np.full((3, 2, width), 1e8 / 3, "float32"))
+    for y in (
+        layer_norm(x, None, None, axes=(-1,), eps=1e-12),
+        batch_norm_train(x, None, None, eps=1e-12)[0],
+        group_norm(x, None, None, groups=1, eps=1e-12),
+    ):
+        np.testing.assert_array_equal(np.isfinite(to_numpy(y)), True)
+    assert to_numpy(batch_norm_train(x, None, None)[2]).min() >= 0
+
+
+@pytest.mark.parametrize(
+    "normalise",
+    [
+        lambda x: layer_norm(x, None, None),
+        lambda x: batch_norm_train(x, None, None),
+        lambda x: group_norm(x, None, None, groups=1),
+        lambda x: rms_norm(x, None),
+    ],
+)
+def test_whole_numbers_are_refused_as_the_result_would_be_cut_off(backend: Backend, normalise: Any) -> None:
+    with pytest.raises(DtypeError, match=r"x has dtype .*int64; expected float32 or float64, convert with astype"):
+        normalise(backend.asarray(np.arange(40).reshape(2, 2, 10)))
+
+
+def test_half_precision_is_normalised_where_the_library_has_it() -> None:
+    x = RNG.normal(size=(3, 2, 20)).astype("float16")
+    for normalise in (
+        lambda x: layer_norm(x, None, None),
+        lambda x: batch_norm_train(x, None, None)[0],
+        lambda x: group_norm(x, None, None, groups=2),
+    ):
+        y = normalise(x)
+        assert y.dtype == "float16"
+        np.testing.assert_allclose(y.astype("f4"), normalise(x.astype("f4")), atol=5e-3)
+
+
+def test_what_rounding_leaves_of_a_large_mean_is_taken_away_too(backend: Backend) -> None:
+    x = np.asarray(RNG.normal(1e4, 1, (40, 3, 500)), "float32")
+    y, mean, _ = map(to_numpy, batch_norm_train(backend.asarray(x), None, None))
+    np.testing.assert_allclose(y.mean(axis=(0, 2), dtype="float64"), 0, atol=5e-5)
+    np.testing.assert_allclose(mean, x.mean(axis=(0, 2), dtype="float64"), rtol=1e-7)
+    for normalise in (lambda x: layer_norm(x, None, None), lambda x: group_norm(x, None, None, groups=3)):
+        y = to_numpy(normalise(backend.asarray(x)))
+        np.testing.assert_allclose(y.mean(axis=-1, dtype="float64"), 0, atol=5e-5)

@@ -55,7 +55,9 @@ def test_epsilon_stands_outside_the_root_and_after_the_correction(backend: Backe
 def test_decoupled_decay_shrinks_the_parameters_and_leaves_the_moments(backend: Backend) -> None:
     p, g, m = arrays(backend, 5, 3)
     v = backend.asarray(RNG.uniform(0.5, 2, 5))
-    plain, decayed = (adam_step(p, g, m, v, None, slot(backend, 0.0, 1.0, keep), decoupled=True) for keep in (1.0, 0.75))
+    plain, decayed = (
+        adam_step(p, g, m, v, None, slot(backend, 0.0, 1.0, keep), decoupled=True) for keep in (1.0, 0.75)
+    )
     np.testing.assert_allclose(to_numpy(decayed[0]), 0.75 * to_numpy(p), rtol=1e-14)
     for one, other in zip(plain[1:3], decayed[1:3], strict=True):
         np.testing.assert_array_equal(to_numpy(one), to_numpy(other))

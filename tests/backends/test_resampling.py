@@ -122,3 +122,20 @@ def test_what_does_not_fit_is_refused(
 def test_integers_are_refused(backend: Backend) -> None:
     with pytest.raises(DtypeError, match="expected float32 or float64"):
         resample(backend.asarray([[[1, 2]]]), **statics(4))
+
+
+def test_one_result_with_aligned_corners_is_the_first_element(backend: Backend) -> None:
+    x = backend.asarray([[[1.0, 2.0, 5.0]]])
+    for mode in ("linear", "cubic"):
+        y = resample(x, size=(1,), mode=mode, align_corners=True, scale=(None,))
+        assert to_numpy(y).tolist() == [[[1.0]]]
+
+
+def test_a_tap_of_weight_zero_makes_no_nan_of_what_is_infinite(backend: Backend) -> None:
+    # The first and last windows have two elements, the middle one three.
+    x = backend.asarray([[[1.0, np.inf, 3.0, 4.0, 6.0]]])
+    y = to_numpy(resample(x, size=(3,), mode="area", align_corners=False, scale=(None,)))
+    assert y.tolist() == [[[np.inf, np.inf, 5.0]]]
+    x = backend.asarray([[[np.inf, 1.0, 3.0, 5.0]]])
+    y = to_numpy(resample(x, size=(7,), mode="linear", align_corners=True, scale=(None,)))
+    assert y.tolist() == [[[np.inf, np.inf, 1.0, 2.0, 3.0, 4.0, 5.0]]]

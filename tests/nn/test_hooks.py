@@ -161,3 +161,14 @@ def test_hooks_leave_no_cycle_behind(backend, x):
 
 def test_no_module_has_hooks_until_one_is_registered(layer):
     assert "_hooks" not in vars(layer)
+
+
+@pytest.mark.parametrize("kind", ["register_forward_pre_hook", "register_forward_hook"])
+def test_a_hook_may_take_itself_away_while_hooks_are_called(kind):
+    layer, called = nn.Identity(), []
+    handles = []
+    handles.append(getattr(layer, kind)(lambda *_: (called.append("once"), handles[0].remove())[1]))
+    getattr(layer, kind)(lambda *_: called.append("always"))
+    layer(np.ones(2))
+    layer(np.ones(2))
+    assert called == ["once", "always", "always"]

@@ -81,5 +81,8 @@ def test_two_inputs_that_do_not_fit_are_refused():
         nn.Bilinear(0, 4, 2)
     with pytest.raises(RangeError, match="p: expected the order of a norm, above 0, got 0"):
         nn.PairwiseDistance(0)
-    with pytest.raises(ShapeError, match=r"dim=2 is no axis of an input of shape \(2, 3\)"):
+    with pytest.raises(ShapeError, match=r"axis 2 does not exist in an array of shape \(2, 3\)"):
         nn.CosineSimilarity(2)(np.ones((2, 3)), np.ones((2, 3)))
+    for layer in (nn.CosineSimilarity(), nn.PairwiseDistance()):
+        with pytest.raises(ShapeError, match=r"shapes \(2, 3\) and \(4, 3\); expected"):
+            layer(np.ones((2, 3)), np.ones((4, 3)))

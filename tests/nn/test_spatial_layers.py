@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from portml import nn
-from portml.autograd import check_gradients, no_grad
+from portml.autograd import Tensor, check_gradients, no_grad
 from portml.backends import Backend, operations, to_numpy
 from portml.errors import ArgumentError, PortmlError, RangeError, ShapeError
 
@@ -164,7 +164,11 @@ REFUSED: list[tuple[Any, tuple[int, ...], type[PortmlError], str]] = [
     (lambda: nn.Conv2d(3, 4, 3, groups=2), (), ArgumentError, "expected a divisor of in_channels=3"),
     (lambda: nn.Conv2d(3, 4, 3, padding_mode="wrap"), (), ArgumentError, "padding_mode: expected one of"),
     (lambda: nn.Conv2d(1, 1, 3, padding=4, padding_mode="reflect"), (1, 1, 4, 4), ShapeError, "at least 5"),
-    (lambda: nn.Conv2d(-3, 4, 3), (), ArgumentError, "expected sizes of at least 1, got -3 and 4"),
+    (lambda: nn.Conv2d(-3, 4, 3), (), ArgumentError, "in_channels: expected an integer of at least 0, got -3"),
+    (lambda: nn.Conv2d(3, 0, 3), (), ArgumentError, "out_channels: expected an integer of at least 1, got 0"),
+    (lambda: nn.Conv2d("3", 4, 3), (), ArgumentError, "in_channels: expected an integer, got '3'"),
+    (lambda: nn.Conv2d(4, 4, 3, groups=2.0), (), ArgumentError, r"groups: expected an integer, got 2\.0"),
+    (lambda: nn.ConvTranspose2d(4, 4, 3, groups=0), (), ArgumentError, "groups: expected an integer of at least 1"),
     (lambda: nn.ConvTranspose2d(3, 4, 3, output_padding=1), (1, 3, 4, 4), ArgumentError, "must be less than"),
     (lambda: nn.ConvTranspose2d(3, 4, 3), (1, 4, 4, 4), ShapeError, r"\(N, 3, H, W\), got \(1, 4, 4, 4\)"),
     (lambda: nn.ConvTranspose1d(3, 4, 3, padding=4), (1, 3, 2), ShapeError, "pad less, or take a larger input"),
@@ -217,3 +221,12 @@ def test_a_result_of_another_size_is_refused(backend: Backend) -> None:
         nn.MaxUnpool2d(2)(x, indices, output_size=(10, 8))
     with pytest.raises(ShapeError, match="expected indices of the shape of x"):
         nn.MaxUnpool2d(2)(x, indices[:, :2, ...])
+
+
+@pytest.mark.parametrize("ceil_mode", [False, True])
+def test_a_window_of_zeros_has_a_norm_and_a_gradient_of_zero(backend: Backend, ceil_mode: bool) -> None:
+    x = Tensor(backend.asarray([[[0.0, 0.0, 3.0, 4.0, 0.0]]]), requires_grad=True)
+    y = nn.LPPool1d(2, 2, ceil_mode=ceil_mode)(x)
+    assert to_numpy(y).tolist() == [[[0.0, 5.0, 0.0][: y.shape[2]]]]
+    operations.sum(y).backward()
+    np.testing.assert_allclose(to_numpy(x.grad), [[[0, 0, 0.6, 0.8, 0]]])

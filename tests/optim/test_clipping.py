@@ -65,3 +65,14 @@ def test_bounds_that_are_none_are_refused(backend, bound):
         clip_grad_value_(parameters, bound)
     with pytest.raises(RangeError, match="norm_type"):
         get_total_norm(parameters, 0.0)
+
+
+def test_the_infinite_norm_is_the_largest_entry_of_all(backend):
+    parameters = with_gradients(backend, [3.0, -1.0], [0.0, -4.0], [2.0])
+    assert float(to_numpy(get_total_norm(parameters, float("inf")))) == 4.0
+
+
+def test_the_norm_of_another_order_is_the_root_of_the_sum_of_powers(backend):
+    parameters = with_gradients(backend, [3.0, -4.0], [5.0])
+    norm = float(to_numpy(get_total_norm(parameters, 3.0)))
+    np.testing.assert_allclose(norm, (27 + 64 + 125) ** (1 / 3), rtol=1e-12)

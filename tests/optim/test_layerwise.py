@@ -83,3 +83,20 @@ def test_muon_refuses_what_is_no_matrix_and_rules_it_does_not_know(backend):
         Muon([vector])
     with pytest.raises(ArgumentError, match="adjust_lr_fn"):
         Muon([Parameter(backend.zeros((3, 3)))], adjust_lr_fn="mine")
+
+
+def test_nesterovs_lars_looks_one_step_ahead(backend):
+    (parameter,), (value,), (gradient,) = drawn(backend, (4, 3))
+    options = {"lr": 0.5, "momentum": 0.9, "trust_coefficient": 0.1, "eps": 0.0}
+    LARS([parameter], nesterov=True, **options).step()
+    step = 0.5 * 0.1 * np.linalg.norm(value) / np.linalg.norm(gradient) * gradient
+    np.testing.assert_allclose(to_numpy(parameter), value - (step + 0.9 * step), rtol=1e-12)
+
+
+def test_muons_step_that_fits_adamws_rates_grows_with_the_longer_side(backend):
+    for shape in ((2, 8), (8, 2)):
+        ((plain,), (value,), _), ((fitted,), _, _) = drawn(backend, shape), drawn(backend, shape)
+        Muon([plain], lr=0.1, weight_decay=0.0).step()
+        Muon([fitted], lr=0.1, weight_decay=0.0, adjust_lr_fn="match_rms_adamw").step()
+        ratio = 0.2 * np.sqrt(8) / np.sqrt(max(1, shape[0] / shape[1]))
+        np.testing.assert_allclose(to_numpy(fitted) - value, ratio * (to_numpy(plain) - value), rtol=1e-10)

@@ -12,6 +12,7 @@ from portml.autograd.parameter import Parameter
 from portml.backends import get_backend, operations, to_numpy
 from portml.errors import ArgumentError, CheckpointError
 from portml.optim import LBFGS
+from portml.optim.lbfgs import _Memory
 
 
 def descent(backend, **options):
@@ -100,3 +101,15 @@ def test_a_state_of_other_sizes_is_refused(backend):
     optimizer.step(closure)
     with pytest.raises(CheckpointError, match="has 2 numbers, expected 5"):
         LBFGS([Parameter(backend.zeros((5,), "float64"))]).load_state_dict(optimizer.state_dict())
+
+
+def test_a_pair_without_curvature_pushes_no_other_out_of_the_history():
+    memory, group = _Memory(), {"lr": 1.0, "history_size": 1}
+    memory.next_direction(np.asarray([1.0, 2.0]), group)
+    memory.next_direction(np.asarray([0.5, 0.5]), group)
+    (kept,) = memory.pairs
+    memory.next_direction(np.asarray([0.5, 0.5]), group)  # the gradient has not changed
+    assert list(memory.pairs) == [kept]
+    memory.next_direction(np.asarray([0.1, 0.1]), group)
+    (newer,) = memory.pairs
+    assert newer is not kept

@@ -25,6 +25,7 @@ def test_a_bilinear_form_does_what_pytorchs_does(batch: tuple[int, ...], bias: b
 def test_a_cosine_does_what_pytorchs_does(dim: int, dtype: str) -> None:
     inputs = [drawn(4, 3, dtype=dtype), drawn(4, 3, dtype=dtype, seed=1)]
     compare_layers(nn.CosineSimilarity(dim), torch.nn.CosineSimilarity(dim), inputs)
+    compare_layers(nn.CosineSimilarity(dim), torch.nn.CosineSimilarity(dim), [inputs[0][:, None], inputs[1]])
     inputs[0][...] = 0  # a vector without direction
     compare_layers(nn.CosineSimilarity(dim), torch.nn.CosineSimilarity(dim), inputs)
 

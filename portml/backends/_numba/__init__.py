@@ -13,10 +13,13 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-__all__ = ["COMPILED", "installed", "load"]
+__all__ = ["COMPILED", "FLOATS", "installed", "load"]
 
 COMPILED: dict[str, Any] = {"error_model": "numpy", "cache": True, "nogil": True}
 """Options of every compiled function: NumPy's rules for division, kept on disk, and other threads may run."""
+
+FLOATS = "fd"
+"""The data types, by their characters, that kernels of fractions are compiled for; halves are left to NumPy."""
 
 
 @cache

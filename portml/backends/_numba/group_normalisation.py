@@ -9,8 +9,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from portml.backends._numba import COMPILED
-from portml.backends._numba.normalisation import deviations, matched_sums, total
+from portml.backends._numba import COMPILED, FLOATS
+from portml.backends._numba.normalisation import deviations, matched_sums, total, variance
 from portml.backends._numpy.normalisation import arrived, destination, given_where_needed
 from portml.backends.kernels.group_normalisation import (
     group_norm,
@@ -31,7 +31,7 @@ def _(
     x: Floats, weight: Parameter, bias: Parameter, *, groups: int, eps: float = 1e-5, out: Floats | None = None
 ) -> Any:
     refuse_unfit_groups(x, weight, bias, groups)
-    if x.size == 0:
+    if x.size == 0 or x.dtype.char not in FLOATS:
         return group_norm.kernel.table["numpy"](x, weight, bias, groups=groups, eps=eps, out=out)
     y = destination(out, x)
     lines, inverses = _lines(y, groups), np.empty((x.shape[0], groups), x.dtype)
@@ -50,7 +50,7 @@ def _(
     out: tuple[Floats, Saved] | None = None,
 ) -> tuple[Any, Saved]:
     refuse_unfit_groups(x, weight, bias, groups)
-    if x.size == 0:
+    if x.size == 0 or x.dtype.char not in FLOATS:
         return group_norm_saving.kernel.table["numpy"](x, weight, bias, groups=groups, eps=eps, out=out)  # type: ignore[no-any-return]
     to_y, (to_normalised, to_inverse) = (None, (None, None)) if out is None else out
     y, normalised = destination(to_y, x), destination(to_normalised, x)
@@ -73,7 +73,7 @@ def _(
     eps: float,
     out: tuple[Any, Any, Any] | None = None,
 ) -> tuple[Any, Any, Any]:
-    if x.size == 0:
+    if x.size == 0 or x.dtype.char not in FLOATS:
         numpy = group_norm_backward.kernel.table["numpy"]
         return numpy(g, saved, x, weight, bias, needs=needs, groups=groups, eps=eps, out=out)  # type: ignore[no-any-return]
     dx = destination(None if out is None else out[0], x)
@@ -121,7 +121,7 @@ def _standardise(x, weight, bias, eps, one, share, y, normalised, inverses):  # 
             mean = total(line, zero) * share
             rest, squares = deviations(line, mean, zero)
             rest *= share
-            inverse = one / np.sqrt(squares * share - rest * rest + eps)
+            inverse = one / np.sqrt(variance(squares * share, rest, zero) + eps)
             inverses[n, group] = inverse
             for c in range(channels):
                 scale, shift = weight[group * channels + c], bias[group * channels + c]

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from portml.backends._numba import COMPILED
+from portml.backends._numba import COMPILED, FLOATS
 from portml.backends._numpy.normalisation import are_last, arrived, destination, given_where_needed, width_of
 from portml.backends.kernels.normalisation import (
     batch_norm_train,
@@ -24,7 +24,7 @@ from portml.backends.kernels.normalisation import (
     refuse_unfit_channels,
 )
 
-__all__ = ["deviations", "matched_sums", "total"]
+__all__ = ["deviations", "matched_sums", "total", "variance"]
 
 Floats = NDArray[Any]
 Parameter = Floats | None
@@ -44,7 +44,7 @@ CHUNK = 256
 def _(
     x: Floats, weight: Parameter, bias: Parameter, *, axes: Axes = -1, eps: float = 1e-5, out: Floats | None = None
 ) -> Any:
-    if not are_last(x, weight, bias, axes):
+    if x.dtype.char not in FLOATS or not are_last(x, weight, bias, axes):
         return layer_norm.kernel.table["numpy"](x, weight, bias, axes=axes, eps=eps, out=out)
     y, width = destination(out, x), width_of(x, axes)
     rows, inverses = y.reshape(-1, width), np.empty(x.size // width, x.dtype)
@@ -62,7 +62,7 @@ def _(
     eps: float,
     out: tuple[Floats, Saved] | None = None,
 ) -> tuple[Any, Saved]:
-    if not are_last(x, weight, bias, axes):
+    if x.dtype.char not in FLOATS or not are_last(x, weight, bias, axes):
         return layer_norm_saving.kernel.table["numpy"](x, weight, bias, axes=axes, eps=eps, out=out)  # type: ignore[no-any-return]
     to_y, (to_normalised, to_inverse) = (None, (None, None)) if out is None else out
     y, normalised, width = destination(to_y, x), destination(to_normalised, x), width_of(x, axes)
@@ -87,7 +87,7 @@ def _(
     eps: float,
     out: tuple[Any, Any, Any] | None = None,
 ) -> tuple[Any, Any, Any]:
-    if not are_last(x, weight, bias, axes):
+    if x.dtype.char not in FLOATS or not are_last(x, weight, bias, axes):
         numpy = layer_norm_backward.kernel.table["numpy"]
         return numpy(g, saved, x, weight, bias, needs=needs, axes=axes, eps=eps, out=out)  # type: ignore[no-any-return]
     width = width_of(x, axes)
@@ -107,7 +107,7 @@ def _(
 @batch_norm_train.on("numba")
 def _(x: Floats, weight: Parameter, bias: Parameter, *, eps: float = 1e-5, out: Three | None = None) -> Any:
     refuse_unfit_channels(x, weight, bias, "batch_norm_train")
-    if x.size // max(x.shape[0] * x.shape[1], 1) < FEW:
+    if not _is_worth_it(x):
         return batch_norm_train.kernel.table["numpy"](x, weight, bias, eps=eps, out=out)
     to = (None, None, None) if out is None else out
     y = destination(to[0], x)
@@ -120,7 +120,7 @@ def _(
     x: Floats, weight: Parameter, bias: Parameter, *, eps: float, out: tuple[Three, Saved] | None = None
 ) -> tuple[Any, Any]:
     refuse_unfit_channels(x, weight, bias, "batch_norm_train")
-    if x.size // max(x.shape[0] * x.shape[1], 1) < FEW:
+    if not _is_worth_it(x):
         return batch_norm_train_saving.kernel.table["numpy"](x, weight, bias, eps=eps, out=out)  # type: ignore[no-any-return]
     to, to_saved = ((None, None, None), (None, None)) if out is None else out
     y, normalised = destination(to[0], x), destination(to_saved[0], x)
@@ -141,7 +141,7 @@ def _(
     eps: float,
     out: tuple[Any, Any, Any] | None = None,
 ) -> tuple[Any, Any, Any]:
-    if x.size // max(x.shape[0] * x.shape[1], 1) < FEW:
+    if not _is_worth_it(x):
         numpy = batch_norm_train_backward.kernel.table["numpy"]
         return numpy(g, saved, x, weight, bias, needs=needs, eps=eps, out=out)  # type: ignore[no-any-return]
     cube, normalised, inverses = _cube(g[0]), _cube(saved[0]), np.ascontiguousarray(saved[1])
@@ -163,6 +163,10 @@ def _(
     return given_where_needed(gradients, out)
 
 
+def _is_worth_it(x: Floats) -> bool:
+    return x.dtype.char in FLOATS and x.size // max(x.shape[0] * x.shape[1], 1) >= FEW
+
+
 def _cube(x: Floats) -> Floats:
     """(samples, channels, positions)."""
     return np.ascontiguousarray(x).reshape(*x.shape[:2], -1)
@@ -176,7 +180,7 @@ def _normalised_channels(
     mean = _channel_totals(cube, number(0)) / number(count)
     rest, squares = _channel_deviations(cube, mean, number(0))
     rest /= number(count)
-    var = squares / number(count) - rest * rest
+    var = np.maximum(squares / number(count) - rest * rest, number(0))
     inverses = 1 / np.sqrt(var + number(eps))
     scale, shift = _parameters(x, x.shape[1], weight, bias)
     _standardise_channels(cube, mean, rest, inverses, scale, shift, _cube(y), _cube(normalised))
@@ -220,6 +224,13 @@ def deviations(x, mean, zero):  # type: ignore[no-untyped-def]
     return rest, squares
 
 
+@numba.njit(**COMPILED)
+def variance(square, rest, zero):  # type: ignore[no-untyped-def]
+    """The mean square less what is left of the mean; of equal numbers rounding may leave less than nothing."""
+    left = square - rest * rest
+    return zero if left < zero else left
+
+
 @numba.njit(**COMPILED, fastmath=ANY_ORDER)
 def matched_sums(g, normalised, zero):  # type: ignore[no-untyped-def]
     """The sums of g and of g x̂."""
@@ -248,7 +259,7 @@ def _standardise(x, weight, bias, eps, one, share, y, normalised, inverses):  # 
         mean = total(x[r], zero) * share
         rest, squares = deviations(x[r], mean, zero)
         rest *= share
-        inverse = one / np.sqrt(squares * share - rest * rest + eps)
+        inverse = one / np.sqrt(variance(squares * share, rest, zero) + eps)
         inverses[r] = inverse
         for j in range(x.shape[1]):
             value = (x[r, j] - mean - rest) * inverse

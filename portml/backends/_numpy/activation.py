@@ -32,6 +32,7 @@ from portml.backends.kernels.activation import (
     softplus,
     softplus_backward,
 )
+from portml.backends.kernels.real_numbers import refuse_unless_real
 
 __all__ = ["write_sigmoid"]
 
@@ -60,6 +61,7 @@ def _(g: Floats, y: Floats, x: Floats, *, needs: Needs, out: One | None = None) 
 
 @leaky_relu.on("numpy")
 def _(x: Floats, *, negative_slope: float = 0.01, out: Floats | None = None) -> Any:
+    refuse_unless_real("leaky_relu", x)
     if not 0 < negative_slope <= 1:
         return given(leaky_relu.agnostic(x, negative_slope=negative_slope), out)
     y = _result(out, x)
@@ -81,6 +83,7 @@ def _(g: Floats, y: Floats, x: Floats, *, needs: Needs, negative_slope: float, o
 
 @elu.on("numpy")
 def _(x: Floats, *, alpha: float = 1.0, out: Floats | None = None) -> Any:
+    refuse_unless_real("elu", x)
     y = _result(out, x)
     for xs, ys in flat_blocks(x, y):
         below = np.empty(xs.shape, xs.dtype)
@@ -105,6 +108,7 @@ def _(g: Floats, y: Floats, x: Floats, *, needs: Needs, alpha: float, out: One |
 
 @sigmoid.on("numpy")
 def _(x: Floats, out: Floats | None = None) -> Any:
+    refuse_unless_real("sigmoid", x)
     y = _result(out, x)
     for xs, ys in flat_blocks(x, y):
         write_sigmoid(xs, ys)
@@ -123,6 +127,7 @@ def _(g: Floats, y: Floats, x: Floats, *, needs: Needs, out: One | None = None) 
 
 @silu.on("numpy")
 def _(x: Floats, out: Floats | None = None) -> Any:
+    refuse_unless_real("silu", x)
     y = _result(out, x)
     for xs, ys in flat_blocks(x, y):
         share = np.empty(xs.shape, xs.dtype)
@@ -133,6 +138,7 @@ def _(x: Floats, out: Floats | None = None) -> Any:
 
 @silu_saving.on("numpy")
 def _(x: Floats, out: tuple[Floats, Floats] | None = None) -> tuple[Any, Any]:
+    refuse_unless_real("silu", x)
     y, s = out if out is not None else (np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype))
     for xs, ys, ss in flat_blocks(x, y, s):
         write_sigmoid(xs, ss)
@@ -154,6 +160,7 @@ def _(g: Floats, s: Floats, x: Floats, *, needs: Needs, out: One | None = None) 
 
 @softplus.on("numpy")
 def _(x: Floats, *, beta: float = 1.0, threshold: float = 20.0, out: Floats | None = None) -> Any:
+    refuse_unless_real("softplus", x)
     y = _result(out, x)
     for xs, ys in flat_blocks(x, y):
         z = xs if beta == 1 else xs * beta
@@ -189,6 +196,7 @@ def _(g: Floats, y: Floats, x: Floats, *, needs: Needs, beta: float, threshold: 
 
 @softmax.on("numpy")
 def _(x: Floats, *, axis: int = -1, out: Floats | None = None) -> Any:
+    refuse_unless_real("softmax", x)
     y, axis = _result(out, x), _from_end(axis, x)
     if x.size:
         for xs, ys in row_blocks(axis, x, y):
@@ -211,6 +219,7 @@ def _(g: Floats, y: Floats, x: Floats, *, needs: Needs, axis: int, out: One | No
 
 @log_softmax.on("numpy")
 def _(x: Floats, *, axis: int = -1, out: Floats | None = None) -> Any:
+    refuse_unless_real("log_softmax", x)
     y, axis = _result(out, x), _from_end(axis, x)
     if x.size:
         for xs, ys in row_blocks(axis, x, y):

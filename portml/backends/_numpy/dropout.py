@@ -12,6 +12,7 @@ from portml.backends.kernels.dropout import (
     dropout_backward,
     dropout_saving,
     dropout_threshold,
+    refuse_whole_numbers,
     words_for_dropout,
 )
 from portml.backends.kernels.random import philox_words
@@ -51,6 +52,7 @@ def _(
 
 
 def _kept(x: Floats, key: Words, counter: Words, p: float, out: Mask | None) -> Any:
+    refuse_whole_numbers(x)
     threshold = dropout_threshold(p)
     if threshold >> 32:  # no half is as large; older NumPy, asked to compare with it, writes beside `out`
         kept = np.zeros(x.shape, np.bool_) if out is None else out

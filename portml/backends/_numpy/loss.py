@@ -54,8 +54,9 @@ def _(
 @binary_cross_entropy.on("numpy")
 def _(prediction: Floats, target: Floats, *, reduction: str = "mean", out: Floats | None = None) -> Any:
     refuse_unfit_targets(prediction, target, "binary_cross_entropy")
-    if prediction.size and (prediction.min() < 0 or prediction.max() > 1):
-        refuse_values_outside_unit_interval(prediction, "binary_cross_entropy")
+    for values, argument in ((prediction, "prediction"), (target, "target")):
+        if values.size and (values.min() < 0 or values.max() > 1):
+            refuse_values_outside_unit_interval(values, "binary_cross_entropy", argument)
 
     def surprise(p: Floats, y: Floats, losses: Floats) -> None:
         if_one, if_zero = _logarithms(p)

@@ -261,6 +261,7 @@ def are_last(x: Floats, weight: Parameter, bias: Parameter, axes: Axes) -> bool:
     last = x.shape[x.ndim - len(along) :]
     return (
         x.size > 0
+        and x.dtype.kind == "f"
         and sorted(axis % x.ndim for axis in along) == list(range(x.ndim - len(along), x.ndim))
         and (weight is None or weight.shape == last)
         and (bias is None or bias.shape == last)

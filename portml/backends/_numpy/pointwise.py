@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from portml.backends._numpy.blocks import flat_blocks
 from portml.backends.kernel import KernelFunction
+from portml.backends.kernels.real_numbers import refuse_unless_real
 from portml.backends.overriding import under_signature_of
 
 __all__ = ["pointwise", "pointwise_backward", "pointwise_saving"]
@@ -23,6 +24,7 @@ def pointwise(twin: KernelFunction) -> Callable[[Write], Write]:
 
     def register(write: Write) -> Write:
         def override(x: Floats, *, out: Floats | None = None, **statics: Any) -> Floats:
+            refuse_unless_real(twin.kernel.name, x)
             y = _room(out, x)
             for xs, ys in flat_blocks(x, y):
                 write(xs, ys, **statics)
@@ -39,6 +41,7 @@ def pointwise_saving(twin: KernelFunction) -> Callable[[Write], Write]:
 
     def register(write: Write) -> Write:
         def override(x: Floats, *, out: tuple[Floats, Floats] | None = None, **statics: Any) -> tuple[Floats, Floats]:
+            refuse_unless_real(twin.kernel.name.removesuffix("_saving"), x)
             to_y, to_saved = (None, None) if out is None else out
             y, saved = _room(to_y, x), _room(to_saved, x)
             for xs, ys, kept in flat_blocks(x, y, saved):

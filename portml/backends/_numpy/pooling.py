@@ -23,9 +23,9 @@ from portml.backends.kernels.pooling import (
     max_pool_backward,
     max_pool_saving,
     pooling_geometry,
-    refuse_unless_real,
     window_sizes,
 )
+from portml.backends.kernels.real_numbers import refuse_unless_real
 from portml.backends.kernels.windows import covered, windows
 
 __all__: list[str] = []

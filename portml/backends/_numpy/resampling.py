@@ -91,7 +91,7 @@ def _combined_along(x: Numbers, axis: int, numbers: Numbers, weights: Numbers) -
         along = weight.reshape(-1, *[1] * (x.ndim - axis - 1))
         term = x.take(number, axis=axis)
         if not weight.all():
-            term = np.where(along == 0, x.dtype.type(0), along * term)
+            term = along * np.where(along == 0, x.dtype.type(0), term)
         elif (weight != 1).any():
             term *= along
         total = term if total is None else np.add(total, term, out=total)

@@ -8,6 +8,7 @@ the body is smooth wherever the function is, the origin included, and derivative
 from __future__ import annotations
 
 from portml.backends.kernel import kernel
+from portml.backends.kernels.real_numbers import refuse_unless_real
 from portml.backends.namespaces import Array, namespace
 
 __all__ = [
@@ -57,6 +58,7 @@ def relu_backward(g: Array, y: Array, x: Array, *, needs: Needs) -> tuple[Array]
 @kernel
 def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> Array:
     """Leaky rectifier: y = x where x > 0, else negative_slope x.  [Maas, Hannun & Ng 2013, section 2]"""
+    refuse_unless_real("leaky_relu", x)
     xp = namespace(x)
     return xp.where(x > 0, x, negative_slope * x)
 
@@ -71,6 +73,7 @@ def leaky_relu_backward(g: Array, y: Array, x: Array, *, needs: Needs, negative_
 @kernel
 def elu(x: Array, *, alpha: float = 1.0) -> Array:
     """Exponential linear unit: y = x where x > 0, else alpha (exp(x) - 1).  [Clevert et al. 2016, eq. 15]"""
+    refuse_unless_real("elu", x)
     xp = namespace(x)
     return xp.where(x > 0, x, alpha * xp.expm1(xp.where(x > 0, 0, x)))
 
@@ -85,6 +88,7 @@ def elu_backward(g: Array, y: Array, x: Array, *, needs: Needs, alpha: float) ->
 @kernel
 def sigmoid(x: Array) -> Array:
     """Logistic function: y = 1 / (1 + exp(-x)), or exp(x) / (1 + exp(x)) where x < 0, so that nothing overflows."""
+    refuse_unless_real("sigmoid", x)
     xp = namespace(x)
     e = xp.exp(xp.where(x >= 0, -x, x))
     return xp.where(x >= 0, 1, e) / (1 + e)
@@ -99,12 +103,14 @@ def sigmoid_backward(g: Array, y: Array, x: Array, *, needs: Needs) -> tuple[Arr
 @kernel
 def silu(x: Array) -> Array:
     """Sigmoid-weighted linear unit, or swish: y = x sigmoid(x).  [Elfwing, Uchibe & Doya 2018, eq. 5]"""
+    refuse_unless_real("silu", x)
     return x * sigmoid.agnostic(x)
 
 
 @kernel
 def silu_saving(x: Array) -> tuple[Array, Array]:
     """The result of `silu`, and s = sigmoid(x) for its gradient."""
+    refuse_unless_real("silu", x)
     s = sigmoid.agnostic(x)
     return x * s, s
 
@@ -122,6 +128,7 @@ def softplus(x: Array, *, beta: float = 1.0, threshold: float = 20.0) -> Array:
     [Dugas et al. 2001, eq. 3]
     With ``threshold=math.inf`` it is the formula everywhere, and no less stable.
     """
+    refuse_unless_real("softplus", x)
     xp = namespace(x)
     z = beta * x
     soft = xp.where(z > 0, z, 0) + xp.log1p(xp.exp(xp.where(z > 0, -z, z)))
@@ -149,6 +156,7 @@ def softmax(x: Array, *, axis: int = -1) -> Array:
     -------
     array (...)
     """
+    refuse_unless_real("softmax", x)
     xp = namespace(x)
     e = xp.exp(_below_maximum(x, axis))
     return e / xp.sum(e, axis=axis, keepdims=True)
@@ -164,6 +172,7 @@ def softmax_backward(g: Array, y: Array, x: Array, *, needs: Needs, axis: int) -
 @kernel
 def log_softmax(x: Array, *, axis: int = -1) -> Array:
     """Log-softmax: y = x - log sum exp x along `axis`, with digits where the probability itself is 0."""
+    refuse_unless_real("log_softmax", x)
     xp = namespace(x)
     below = _below_maximum(x, axis)
     return below - xp.log(xp.sum(xp.exp(below), axis=axis, keepdims=True))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from portml.backends.kernel import kernel
-from portml.backends.kernels.pooling import refuse_unless_real
+from portml.backends.kernels.real_numbers import refuse_unless_real
 from portml.backends.kernels.rows import index_add
 from portml.backends.kernels.windows import adaptive_window, refuse_unfit_sizes
 from portml.backends.namespaces import Array, device_of, namespace

@@ -10,10 +10,17 @@ import math
 
 from portml.backends.kernel import kernel
 from portml.backends.kernels.random import philox_words
-from portml.backends.namespaces import Array, namespace
-from portml.errors import RangeError
+from portml.backends.namespaces import Array, dtype_kind, namespace
+from portml.errors import DtypeError, RangeError
 
-__all__ = ["dropout", "dropout_backward", "dropout_saving", "dropout_threshold", "words_for_dropout"]
+__all__ = [
+    "dropout",
+    "dropout_backward",
+    "dropout_saving",
+    "dropout_threshold",
+    "refuse_whole_numbers",
+    "words_for_dropout",
+]
 
 
 @kernel
@@ -40,6 +47,8 @@ def dropout(x: Array, key: Array, counter: Array, *, p: float) -> Array:
     ------
     RangeError
         If p is outside [0, 1].
+    DtypeError
+        If x holds no fractions: what is left could not be made larger by 1 / (1 - p).
     """
     return dropout_saving.agnostic(x, key, counter, p=p)[0]
 
@@ -47,6 +56,7 @@ def dropout(x: Array, key: Array, counter: Array, *, p: float) -> Array:
 @kernel
 def dropout_saving(x: Array, key: Array, counter: Array, *, p: float) -> tuple[Array, Array]:
     """The result of `dropout`, and which elements were kept (bool) for its gradient."""
+    refuse_whole_numbers(x)
     xp = namespace(x)
     threshold, size = dropout_threshold(p), math.prod(x.shape)
     words = philox_words.agnostic(key, counter, n=words_for_dropout(size))
@@ -76,6 +86,12 @@ def dropout_threshold(p: float) -> int:
     if not 0 <= p <= 1:
         raise RangeError(f"p: expected a probability in [0, 1], got {p}")
     return round(p * 2**32)
+
+
+def refuse_whole_numbers(x: Array) -> None:
+    """Raise DtypeError unless x is real or complex floating-point."""
+    if dtype_kind(x.dtype) not in ("float", "complex"):
+        raise DtypeError(f"dropout: x has dtype {x.dtype}; expected a floating data type, convert with astype")
 
 
 def _masked(x: Array, kept: Array, p: float) -> Array:

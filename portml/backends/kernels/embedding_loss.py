@@ -30,7 +30,9 @@ def cosine_similarity(first: Array, second: Array, *, axis: int = 1, eps: float 
     Parameters
     ----------
     first, second : array (..., d, ...)
+        They broadcast against each other.
     axis : int
+        Of the shape that both have then.
     eps : float
 
     Returns
@@ -40,14 +42,16 @@ def cosine_similarity(first: Array, second: Array, *, axis: int = 1, eps: float 
     Raises
     ------
     ShapeError
-        If the shapes differ or the axis does not exist.
+        If the shapes do not fit or the axis does not exist.
     """
-    _refuse_unequal("cosine_similarity", first, second)
+    _refuse_unfit_pair("cosine_similarity", first, second)
+    xp = namespace(first, second)
+    first, second = xp.broadcast_arrays(first, second)
     if not -first.ndim <= axis < first.ndim:
         raise ShapeError(f"cosine_similarity: axis {axis} does not exist in an array of shape {tuple(first.shape)}")
-    xp = namespace(first, second)
-    lengths = [xp.maximum(xp.linalg.vector_norm(each, axis=axis), eps) for each in (first, second)]
-    return xp.sum(first * second, axis=axis) / (lengths[0] * lengths[1])
+    # Each is divided by its own length: the product of both may leave the range of numbers.
+    units = [each / xp.maximum(xp.linalg.vector_norm(each, axis=axis, keepdims=True), eps) for each in (first, second)]
+    return xp.sum(units[0] * units[1], axis=axis)
 
 
 @kernel
@@ -59,6 +63,7 @@ def pairwise_distance(
     Parameters
     ----------
     first, second : array (..., d)
+        They broadcast against each other.
     p : float
     eps : float
     keepdims : bool
@@ -70,9 +75,9 @@ def pairwise_distance(
     Raises
     ------
     ShapeError
-        If the shapes differ or have no axis.
+        If the shapes do not fit or have no axis.
     """
-    _refuse_unequal("pairwise_distance", first, second)
+    _refuse_unfit_pair("pairwise_distance", first, second)
     return namespace(first, second).linalg.vector_norm(first - second + eps, axis=-1, ord=p, keepdims=keepdims)
 
 
@@ -183,6 +188,16 @@ def triplet_margin_loss(
         far = xp.minimum(far, pairwise_distance.agnostic(positive, negative, **statics))
     short = margin + near - far
     return reduce_losses(xp.where(short < 0, 0, short), reduction)
+
+
+def _refuse_unfit_pair(name: str, first: Array, second: Array) -> None:
+    """Raise ShapeError unless two arrays broadcast against each other and one has an axis."""
+    lengths = zip(reversed(first.shape), reversed(second.shape), strict=False)
+    if not max(first.ndim, second.ndim) or any(a != b and 1 not in (a, b) for a, b in lengths):
+        raise ShapeError(
+            f"{name}: the vectors have shapes {tuple(first.shape)} and {tuple(second.shape)}; expected (..., d) and "
+            "(..., d), or shapes that broadcast against each other"
+        )
 
 
 def _refuse_unequal(name: str, first: Array, second: Array) -> None:

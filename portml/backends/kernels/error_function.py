@@ -11,6 +11,7 @@ import math
 from typing import Any
 
 from portml.backends.kernel import kernel
+from portml.backends.kernels.real_numbers import refuse_unless_real
 from portml.backends.namespaces import Array, namespace
 
 __all__ = ["erf", "erf_backward", "erfc", "erfc_backward"]
@@ -58,6 +59,7 @@ def erf(x: Array) -> Array:
     -------
     array (...)
     """
+    refuse_unless_real("erf", x)
     xp = namespace(x)
     near = _erf_near_zero(x)
     far = xp.where(x > 0, 1 - _erfc_of_size(x), _erfc_of_size(x) - 1)
@@ -73,6 +75,7 @@ def erf_backward(g: Array, y: Array, x: Array, *, needs: Needs) -> tuple[Array]:
 @kernel
 def erfc(x: Array) -> Array:
     """The complement 1 - erf(x), with digits where erf itself is rounded to 1."""
+    refuse_unless_real("erfc", x)
     xp = namespace(x)
     far = _erfc_of_size(x)
     return xp.where((x >= -NEAR) & (x <= NEAR), 1 - _erf_near_zero(x), xp.where(x > 0, far, 2 - far))

@@ -10,6 +10,7 @@ from typing import Any
 
 from portml.backends.kernel import kernel
 from portml.backends.kernels.activation import sigmoid
+from portml.backends.kernels.real_numbers import refuse_unless_real
 from portml.backends.kernels.smooth_activation import gelu_backward, gelu_saving
 from portml.backends.namespaces import Array, namespace
 from portml.errors import ArgumentError, ShapeError
@@ -186,6 +187,7 @@ prelu.gradient(backward=prelu_backward)
 
 def gated_halves(x: Array, axis: int, name: str) -> tuple[Array, Array]:
     """The two halves of an array along an axis, as views where the library has them; ShapeError if it is odd."""
+    refuse_unless_real(name, x)
     axis, length = _axis_of_multiple(x, axis, 2, name)
     before = (slice(None),) * axis
     return x[(*before, slice(None, length // 2), ...)], x[(*before, slice(length // 2, None), ...)]

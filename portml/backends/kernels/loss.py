@@ -138,6 +138,7 @@ def binary_cross_entropy(prediction: Array, target: Array, *, reduction: str = "
     """
     target = fit_target(prediction, target, "binary_cross_entropy")
     refuse_values_outside_unit_interval(prediction, "binary_cross_entropy")
+    refuse_values_outside_unit_interval(target, "binary_cross_entropy", "target")
     return reduce_losses(-(target * log_of(prediction) + (1 - target) * log_of_rest(prediction)), reduction)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from portml.backends.kernel import kernel
+from portml.backends.kernels.real_numbers import refuse_unless_real
 from portml.backends.namespaces import Array, namespace
 from portml.errors import ArgumentError, ShapeError
 
@@ -270,7 +271,8 @@ batch_norm_inference.gradient(backward=batch_norm_inference_backward)
 
 
 def refuse_unfit_layer(x: Array, weight: Array | None, bias: Array | None, name: str = "layer_norm") -> None:
-    """Raise ShapeError unless weight and bias broadcast to the shape of x."""
+    """Raise ShapeError unless weight and bias broadcast to the shape of x, DtypeError unless x is real."""
+    refuse_unless_real(name, x)
     for argument, parameter in (("weight", weight), ("bias", bias)):
         if parameter is None:
             continue
@@ -286,7 +288,8 @@ def refuse_unfit_layer(x: Array, weight: Array | None, bias: Array | None, name:
 
 
 def refuse_unfit_channels(x: Array, weight: Array | None, bias: Array | None, name: str) -> None:
-    """Raise ShapeError unless x has channels, and weight and bias one value for each."""
+    """Raise ShapeError unless x has channels, and weight and bias one value for each; DtypeError unless it is real."""
+    refuse_unless_real(name, x)
     if x.ndim < 2:
         raise ShapeError(f"{name}: x has shape {tuple(x.shape)}; expected (n, channels) or (n, channels, d1, ...)")
     for argument, parameter in (("weight", weight), ("bias", bias)):

@@ -6,6 +6,7 @@ Where two pieces meet the derivative is PyTorch's.
 from __future__ import annotations
 
 from portml.backends.kernel import kernel
+from portml.backends.kernels.real_numbers import refuse_unless_real
 from portml.backends.namespaces import Array, namespace
 
 __all__ = [
@@ -31,6 +32,7 @@ Needs = tuple[bool, ...]
 @kernel
 def relu6(x: Array) -> Array:
     """Rectifier cut off at 6: y = min(max(x, 0), 6).  [Krizhevsky 2010]"""
+    refuse_unless_real("relu6", x)
     return namespace(x).clip(x, 0, 6)
 
 
@@ -43,6 +45,7 @@ def relu6_backward(g: Array, y: Array, x: Array, *, needs: Needs) -> tuple[Array
 @kernel
 def hardtanh(x: Array, *, min_val: float = -1.0, max_val: float = 1.0) -> Array:
     """y = x between `min_val` and `max_val`, and these beyond.  [Collobert 2004]"""
+    refuse_unless_real("hardtanh", x)
     return namespace(x).clip(x, min_val, max_val)
 
 
@@ -55,6 +58,7 @@ def hardtanh_backward(g: Array, y: Array, x: Array, *, needs: Needs, min_val: fl
 @kernel
 def hardsigmoid(x: Array) -> Array:
     """y = min(max(x + 3, 0), 6) / 6.  [Howard et al. 2019, section 5.2]"""
+    refuse_unless_real("hardsigmoid", x)
     return namespace(x).clip(x + 3, 0, 6) / 6
 
 
@@ -67,6 +71,7 @@ def hardsigmoid_backward(g: Array, y: Array, x: Array, *, needs: Needs) -> tuple
 @kernel
 def hardswish(x: Array) -> Array:
     """y = x min(max(x + 3, 0), 6) / 6.  [Howard et al. 2019, section 5.2]"""
+    refuse_unless_real("hardswish", x)
     return x * (namespace(x).clip(x + 3, 0, 6) / 6)
 
 
@@ -80,6 +85,7 @@ def hardswish_backward(g: Array, y: Array, x: Array, *, needs: Needs) -> tuple[A
 @kernel
 def hardshrink(x: Array, *, lambd: float = 0.5) -> Array:
     """y = x where |x| > λ, else 0.  [Donoho & Johnstone 1994, hard thresholding]"""
+    refuse_unless_real("hardshrink", x)
     return namespace(x).where((x >= -lambd) & (x <= lambd), 0, x)
 
 
@@ -92,6 +98,7 @@ def hardshrink_backward(g: Array, y: Array, x: Array, *, needs: Needs, lambd: fl
 @kernel
 def softshrink(x: Array, *, lambd: float = 0.5) -> Array:
     """y = x drawn towards zero by λ, and 0 where |x| <= λ.  [Donoho & Johnstone 1994, soft thresholding]"""
+    refuse_unless_real("softshrink", x)
     # The distance to the nearest point of [-λ, λ].
     return x - namespace(x).clip(x, -lambd, lambd)
 
@@ -105,6 +112,7 @@ def softshrink_backward(g: Array, y: Array, x: Array, *, needs: Needs, lambd: fl
 @kernel
 def threshold(x: Array, *, threshold: float, value: float) -> Array:
     """y = x where x > threshold, else `value`."""
+    refuse_unless_real("threshold", x)
     return namespace(x).where(x <= threshold, value, x)
 
 

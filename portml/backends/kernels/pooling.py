@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from portml.backends.kernel import kernel
 from portml.backends.kernels.indexing import basic_getitem, basic_unindex, frame, pad
+from portml.backends.kernels.real_numbers import refuse_unless_real
 from portml.backends.kernels.windows import Pairs, positions_along, refuse_unfit_sizes, windows
-from portml.backends.namespaces import Array, device_of, dtype_kind, namespace
-from portml.errors import ArgumentError, DtypeError, ShapeError
+from portml.backends.namespaces import Array, device_of, namespace
+from portml.errors import ArgumentError, ShapeError
 
 __all__ = [
     "PoolingGeometry",
@@ -29,7 +30,6 @@ __all__ = [
     "max_pool_with_indices_saving",
     "pooling_geometry",
     "refuse_unfit_divisor",
-    "refuse_unless_real",
     "window_sizes",
 ]
 
@@ -397,12 +397,6 @@ def refuse_unfit_divisor(divisor_override: int | None) -> None:
     """Raise ArgumentError for a divisor of zero."""
     if divisor_override == 0:
         raise ArgumentError("avg_pool: divisor_override=0; expected another integer, or None for the window's size")
-
-
-def refuse_unless_real(name: str, x: Array) -> None:
-    """Raise DtypeError unless `x` is real floating-point."""
-    if dtype_kind(x.dtype) != "float":
-        raise DtypeError(f"{name}: x has dtype {x.dtype}; expected float32 or float64, convert with astype")
 
 
 def _divisors(

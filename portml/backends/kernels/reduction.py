@@ -41,10 +41,8 @@ def refuse_values_outside_unit_interval(values: Array, name: str, argument: str 
     outside = (values < 0) | (values > 1)
     if xp.any(outside):
         first = values[outside].flat[0]
-        raise RangeError(
-            f"{name}: {argument} contains {first}, expected probabilities in [0, 1]; "
-            "apply sigmoid or softmax first, or use the loss that takes logits"
-        )
+        mend = "; apply sigmoid or softmax first, or use the loss that takes logits" if argument == "prediction" else ""
+        raise RangeError(f"{name}: {argument} contains {first}, expected probabilities in [0, 1]{mend}")
 
 
 def fit_target(prediction: Array, target: Array, name: str) -> Array:

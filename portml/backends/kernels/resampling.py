@@ -116,7 +116,7 @@ def _combined_along(x: Array, axis: int, taps: Taps) -> Array:
             along = (len(weights), *[1] * (x.ndim - axis - 1))
             weight = xp.reshape(xp.asarray(weights, dtype=x.dtype, device=device), along)
             # A tap of weight 0 is none: what is NaN or infinite there must not come through.
-            term = xp.where(weight == 0, 0.0, weight * term) if 0 in weights else weight * term
+            term = weight * (xp.where(weight == 0, 0.0, term) if 0 in weights else term)
         total = term if total is None else total + term
     return total
 

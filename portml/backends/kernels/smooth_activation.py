@@ -11,6 +11,7 @@ from typing import Any
 from portml.backends.kernel import kernel
 from portml.backends.kernels.activation import sigmoid
 from portml.backends.kernels.error_function import erfc
+from portml.backends.kernels.real_numbers import refuse_unless_real
 from portml.backends.namespaces import Array, namespace
 from portml.errors import ArgumentError
 
@@ -57,12 +58,14 @@ def gelu(x: Array, *, approximate: str = "none") -> Array:
     -------
     array (...)
     """
+    refuse_unless_real("gelu", x)
     return x * _share_below(x, approximate)
 
 
 @kernel
 def gelu_saving(x: Array, *, approximate: str) -> tuple[Array, Array]:
     """The result of `gelu`, and Φ(x) for its gradient."""
+    refuse_unless_real("gelu", x)
     share = _share_below(x, approximate)
     return x * share, share
 
@@ -83,6 +86,7 @@ def mish(x: Array) -> Array:
 
     With e = exp(-|x|) the hyperbolic tangent is (1 + 2e) / (1 + 2e + 2e²), or e (e + 2) / (e (e + 2) + 2) where x < 0.
     """
+    refuse_unless_real("mish", x)
     return x * _tanh_of_softplus(x)[0]
 
 
@@ -99,6 +103,7 @@ def selu(x: Array) -> Array:
 
     λ = 1.0507..., α = 1.6733...: mean 0 and variance 1 are what a layer of many inputs keeps.
     """
+    refuse_unless_real("selu", x)
     xp = namespace(x)
     return SELU_SCALE * xp.where(x > 0, x, SELU_ALPHA * xp.expm1(xp.where(x > 0, 0, x)))
 
@@ -112,6 +117,7 @@ def selu_backward(g: Array, y: Array, x: Array, *, needs: Needs) -> tuple[Array]
 @kernel
 def celu(x: Array, *, alpha: float = 1.0) -> Array:
     """Continuously differentiable ELU: y = x where x > 0, else α (exp(x/α) - 1).  [Barron 2017, eq. 2]"""
+    refuse_unless_real("celu", x)
     xp = namespace(x)
     return xp.where(x > 0, x, alpha * xp.expm1(xp.where(x > 0, 0, x) / alpha))
 
@@ -125,6 +131,7 @@ def celu_backward(g: Array, y: Array, x: Array, *, needs: Needs, alpha: float) -
 @kernel
 def softsign(x: Array) -> Array:
     """y = x / (1 + |x|): it nears its limits as 1/x, not as an exponential.  [Bergstra et al. 2009]"""
+    refuse_unless_real("softsign", x)
     return x / (1 + namespace(x).abs(x))
 
 
@@ -138,6 +145,7 @@ def softsign_backward(g: Array, y: Array, x: Array, *, needs: Needs) -> tuple[Ar
 @kernel
 def logsigmoid(x: Array) -> Array:
     """Logarithm of the logistic function: y = -log(1 + exp(-x)) = min(x, 0) - log(1 + exp(-|x|))."""
+    refuse_unless_real("logsigmoid", x)
     xp = namespace(x)
     return xp.where(x < 0, x, 0) - xp.log1p(xp.exp(xp.where(x < 0, x, -x)))
 
@@ -151,6 +159,7 @@ def logsigmoid_backward(g: Array, y: Array, x: Array, *, needs: Needs) -> tuple[
 @kernel
 def tanhshrink(x: Array) -> Array:
     """y = x - tanh(x)."""
+    refuse_unless_real("tanhshrink", x)
     return x - namespace(x).tanh(x)
 
 
