@@ -23,7 +23,7 @@ from portml.nn.module import Module
 from portml.random import Generator
 from portml.random.arguments import checked_count, checked_real
 
-__all__ = ["GRU", "LSTM", "RNN", "GRUGates", "LSTMGates", "gates_apart"]
+__all__ = ["GRU", "LSTM", "RNN", "GRUGates", "LSTMGates"]
 
 States = tuple[Array, ...]
 
@@ -296,7 +296,7 @@ class LSTM(_Recurrent):
 
     def _gates_of(self, x: Array, states: States, parameters: States, lengths: Array | None, reverse: bool) -> Any:
         _, saved = lstm_saving(x, *states, *parameters, lengths, reverse=reverse)
-        return LSTMGates(*gates_apart(saved[0], 4))
+        return LSTMGates(*(saved[0][number, ...] for number in range(4)))
 
 
 class GRU(_Recurrent):
@@ -334,13 +334,7 @@ class GRU(_Recurrent):
 
     def _gates_of(self, x: Array, states: States, parameters: States, lengths: Array | None, reverse: bool) -> Any:
         _, saved = gru_saving(x, *states, *parameters, lengths, reverse=reverse)
-        return GRUGates(*gates_apart(saved[0], 3))
-
-
-def gates_apart(gates: Array, count: int) -> list[Array]:
-    """The gates that stand side by side in the last axis."""
-    size = gates.shape[-1] // count
-    return [gates[..., number * size : (number + 1) * size] for number in range(count)]
+        return GRUGates(*(saved[0][number, ...] for number in range(3)))
 
 
 def _pair(hx: Any) -> tuple[Array, Array] | None:

@@ -12,7 +12,7 @@ from portml.backends.kernels.recurrent import recurrent
 from portml.errors import ArgumentError, ShapeError
 from portml.nn.initialisation import generator_for, uniform_fan_in
 from portml.nn.module import Module
-from portml.nn.recurrent import GRUGates, LSTMGates, gates_apart
+from portml.nn.recurrent import GRUGates, LSTMGates
 from portml.random import Generator
 from portml.random.arguments import checked_count
 
@@ -140,7 +140,7 @@ class LSTMCell(_Cell):
         if not return_gates:
             return h, c
         gates = lstm_saving(*map(_raw, arrays), reverse=False)[1][0]
-        return h, c, LSTMGates(*(_like(x, each[0, ...]) for each in gates_apart(gates, 4)))
+        return h, c, LSTMGates(*(_like(x, gates[number, 0, ...]) for number in range(4)))
 
 
 class GRUCell(_Cell):
@@ -164,7 +164,7 @@ class GRUCell(_Cell):
         if not return_gates:
             return h
         gates = gru_saving(*map(_raw, arrays), reverse=False)[1][0]
-        return h, GRUGates(*(_like(x, each[0, ...]) for each in gates_apart(gates, 3)))
+        return h, GRUGates(*(_like(x, gates[number, 0, ...]) for number in range(3)))
 
 
 def _like(x: Array, state: Array) -> Array:

@@ -87,7 +87,7 @@ def gru_saving(
     *,
     reverse: bool,
 ) -> tuple[Two, Three]:
-    """The result of `gru`; for its gradient gates (n_steps, n_samples, 3 size), b_n and the state after each step.
+    """The result of `gru`; for its gradient gates (3, n_steps, n_samples, size), b_n and the state after each step.
 
     Where a step does not count the gates are 0, 1 and 0: the state stays.
     """
@@ -106,9 +106,9 @@ def gru_saving(
             now = live[t, ...]
             r, z, n = xp.where(now, r, 0), xp.where(now, z, 1), xp.where(now, n, 0)
         states[t] = h = n + z * (h - n)
-        gates[t], inner[t] = xp.concat([r, z, n], axis=1), from_state[2]
+        gates[t], inner[t] = xp.stack([r, z, n], axis=0), from_state[2]
     every = xp.stack(states, axis=0)
-    return (silenced(every, live), h), (xp.stack(gates, axis=0), xp.stack(inner, axis=0), every)
+    return (silenced(every, live), h), (xp.stack(gates, axis=1), xp.stack(inner, axis=0), every)
 
 
 @kernel
@@ -131,13 +131,13 @@ def gru_backward(
     da_n = dh (1 - z) (1 - n²), da_z = dh (h_{t-1} - n) z (1 - z), da_r = da_n b_n r (1 - r); db is the same but for
     db_n = da_n r; dh_{t-1} = dh z + W_hhᵀ db + the gradient of its own result.
     """
-    (gates, inner, states), (n_steps, size) = saved, (x.shape[0], h.shape[1])
+    (gates, inner, states), n_steps = saved, x.shape[0]
     xp = namespace(gates, weight_hh)
     live = live_steps(lengths, n_steps)
     to_results, dh = silenced(g[0], live), g[1]
-    all_da, all_db = [gates] * n_steps, [gates] * n_steps
+    all_da, all_db = [dh] * n_steps, [dh] * n_steps
     for t in steps(n_steps, not reverse):
-        r, z, n = (gate(gates[t, ...], number, size) for number in range(3))
+        r, z, n = (gates[number, t, ...] for number in range(3))
         t_before = t + 1 if reverse else t - 1
         before = states[t_before, ...] if 0 <= t_before < n_steps else h
         dh = dh + to_results[t, ...]

@@ -88,7 +88,7 @@ def lstm_saving(
     *,
     reverse: bool,
 ) -> tuple[Three, Three]:
-    """The result of `lstm`; for its gradient gates (n_steps, n_samples, 4 size), states and cells after each step.
+    """The result of `lstm`; for its gradient gates (4, n_steps, n_samples, size), states and cells after each step.
 
     Where a step does not count the gates are 0, 1, 0 and 0: keep everything, take and show nothing.
     """
@@ -111,9 +111,9 @@ def lstm_saving(
         cells[t] = c = f * c + i * candidate
         shown = o * xp.tanh(c)
         states[t] = h = shown if live is None else xp.where(live[t, ...], shown, h)
-        gates[t] = xp.concat([i, f, candidate, o], axis=1)
+        gates[t] = xp.stack([i, f, candidate, o], axis=0)
     every = xp.stack(states, axis=0)
-    return (silenced(every, live), h, c), (xp.stack(gates, axis=0), every, xp.stack(cells, axis=0))
+    return (silenced(every, live), h, c), (xp.stack(gates, axis=1), every, xp.stack(cells, axis=0))
 
 
 @kernel
@@ -137,13 +137,13 @@ def lstm_backward(
     With k = tanh(c_t): dc += dh o (1 - k²), then di = dc g, df = dc c_{t-1}, dg = dc i, do = dh k, each through its
     gate's nonlinearity; dc_{t-1} = dc f and dh_{t-1} = W_hhᵀ dz_t + the gradient of its own result.
     """
-    (gates, states, cells), (n_steps, size) = saved, (x.shape[0], h.shape[1])
+    (gates, states, cells), n_steps = saved, x.shape[0]
     xp = namespace(gates, weight_hh)
     live = live_steps(lengths, n_steps)
     to_results, dh, dc = silenced(g[0], live), g[1], g[2]
-    all_dz = [gates] * n_steps
+    all_dz = [dh] * n_steps
     for t in steps(n_steps, not reverse):
-        i, f, candidate, o = (gate(gates[t, ...], number, size) for number in range(4))
+        i, f, candidate, o = (gates[number, t, ...] for number in range(4))
         t_before = t + 1 if reverse else t - 1
         before = cells[t_before, ...] if 0 <= t_before < n_steps else c
         shown = xp.tanh(cells[t, ...])

@@ -1,0 +1,181 @@
+"""LSTM on NumPy: one tanh for all gates, as σ(z) = ½ tanh(½ z) + ½; the halves before it are in the weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portml.backends._numpy.blocks import given
+from portml.backends._numpy.recurrence import (
+    before_each,
+    by_gate,
+    dead_steps,
+    delivered,
+    gradient_of_first_weights,
+    gradient_of_second_weight,
+    inputs_of,
+    projected,
+    shown,
+    sum_of_gates,
+    walk,
+)
+from portml.backends.kernels.long_short_term_memory import lstm, lstm_backward, lstm_saving, refuse_unfit_lstm
+
+__all__ = ["both_biases", "lstm_gradients", "step_back"]
+
+Floats = NDArray[Any]
+
+
+@lstm.on("numpy")
+def _(
+    x: Floats,
+    h: Floats,
+    c: Floats,
+    weight_ih: Floats,
+    weight_hh: Floats,
+    bias_ih: Floats | None,
+    bias_hh: Floats | None,
+    lengths: Any,
+    *,
+    reverse: bool = False,
+    out: Any = None,
+) -> Any:
+    arrays = x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, lengths
+    return given(lstm_saving.kernel.table["numpy"](*arrays, reverse=reverse)[0], out)
+
+
+@lstm_saving.on("numpy")
+def _(
+    x: Floats,
+    h: Floats,
+    c: Floats,
+    weight_ih: Floats,
+    weight_hh: Floats,
+    bias_ih: Floats | None,
+    bias_hh: Floats | None,
+    lengths: Any,
+    *,
+    reverse: bool,
+    out: Any = None,
+) -> Any:
+    refuse_unfit_lstm(x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, lengths)
+    dead, half = dead_steps(lengths, len(x)), np.full((), 0.5, x.dtype)
+    weight_ih, weight_hh, bias = (_halved(each) for each in (weight_ih, weight_hh, both_biases(bias_ih, bias_hh)))
+    gates = projected(inputs_of(x, dead), x.shape[:2], weight_ih, bias, 4)
+    recur = by_gate(weight_hh, 4).transpose(0, 2, 1).copy()
+    states, cells = (np.empty((len(x), *h.shape), x.dtype) for _ in range(2))
+    product, room = np.empty_like(gates[:, 0], order="C"), np.empty_like(states[0])
+    now, kept = h, c
+    for t in walk(len(x), reverse):
+        z, cell = gates[:, t], cells[t]
+        np.matmul(now, recur, out=product)
+        np.add(z, product, out=product)
+        np.tanh(product, out=z)
+        for logistic in (z[:2], z[3]):
+            np.multiply(logistic, half, out=logistic)
+            np.add(logistic, half, out=logistic)
+        if dead[t] is not None:
+            np.copyto(z, 0, where=dead[t])
+            np.copyto(z[1], 1, where=dead[t])
+        np.multiply(z[1], kept, out=cell)
+        np.multiply(z[0], z[2], out=room)
+        np.add(cell, room, out=cell)
+        np.tanh(cell, out=room)
+        np.multiply(z[3], room, out=states[t])
+        if dead[t] is not None:
+            np.copyto(states[t], now, where=dead[t])
+        now, kept = states[t], cell
+    return given(((shown(states, dead), now.copy(), kept.copy()), (gates, states, cells)), out)
+
+
+@lstm_backward.on("numpy")
+def _(
+    g: Any,
+    saved: Any,
+    x: Floats,
+    h: Floats,
+    c: Floats,
+    weight_ih: Floats,
+    weight_hh: Floats,
+    bias_ih: Floats | None,
+    bias_hh: Floats | None,
+    lengths: Any,
+    *,
+    needs: tuple[bool, ...],
+    reverse: bool,
+    out: Any = None,
+) -> Any:
+    gates, states, cells = saved
+    dead, apart, one = dead_steps(lengths, len(x)), by_gate(weight_hh, 4), np.ones((), x.dtype)
+    slopes, dh, dc, dz = shown(g[0], dead), np.array(g[1]), np.array(g[2]), np.empty_like(gates)
+    room, shown_cell, product = np.empty_like(dh), np.empty_like(dh), np.empty_like(gates[:, 0])
+    before = before_each(cells, c, reverse)
+    for t in reversed(walk(len(x), reverse)):
+        (i, f, candidate, o), d = gates[:, t], dz[:, t]
+        np.add(dh, slopes[t], out=dh)
+        np.tanh(cells[t], out=shown_cell)
+        np.multiply(dh, shown_cell, out=d[3])
+        # dc += dh o (1 - k²)
+        np.multiply(shown_cell, shown_cell, out=shown_cell)
+        np.subtract(one, shown_cell, out=shown_cell)
+        np.multiply(dh, o, out=room)
+        np.multiply(room, shown_cell, out=room)
+        np.add(dc, room, out=dc)
+        np.multiply(dc, candidate, out=d[0])
+        np.multiply(dc, before[t], out=d[1])
+        np.multiply(dc, i, out=d[2])
+        np.multiply(dc, f, out=dc)
+        # Through the gates: σ' = σ (1 - σ), tanh' = 1 - tanh².
+        for number in (0, 1, 3):
+            gate = gates[number, t]
+            np.subtract(one, gate, out=room)
+            np.multiply(room, gate, out=room)
+            np.multiply(d[number], room, out=d[number])
+        np.multiply(candidate, candidate, out=room)
+        np.subtract(one, room, out=room)
+        np.multiply(d[2], room, out=d[2])
+        step_back(d, apart, product, dh, dead[t])
+    arrays = states, x, h, weight_ih, bias_ih, bias_hh
+    return delivered(lstm_gradients(dz, dh, dc, dead, arrays, needs, reverse), out)
+
+
+def both_biases(bias_ih: Floats | None, bias_hh: Floats | None) -> Floats | None:
+    """Their sum, if there are any."""
+    if bias_ih is None or bias_hh is None:
+        return bias_hh if bias_ih is None else bias_ih
+    return bias_ih + bias_hh
+
+
+def lstm_gradients(
+    dz: Floats, dh: Floats, dc: Floats, dead: Any, arrays: Any, needs: tuple[bool, ...], reverse: bool
+) -> tuple[Any, ...]:
+    """The gradients of all arguments from those of what was added up for the gates."""
+    states, x, h, weight_ih, bias_ih, bias_hh = arrays
+    biases = needs[5] and bias_ih is not None, needs[6] and bias_hh is not None
+    wanted = needs[0], needs[3], biases[0] or biases[1]
+    dx, dw_ih, db = gradient_of_first_weights(dz, inputs_of(x, dead), x, weight_ih, wanted)
+    dw_hh = gradient_of_second_weight(dz, states, h, reverse) if needs[4] else None
+    of_biases = [db.copy() if is_wanted else None for is_wanted in biases]
+    return dx, dh if needs[1] else None, dc if needs[2] else None, dw_ih, dw_hh, *of_biases, None
+
+
+def step_back(d: Floats, apart: Floats, product: Floats, dh: Floats, dead: Any) -> None:
+    """The gradient of the state before a step; that of a sample for which the step does not count stays."""
+    if dead is None:
+        sum_of_gates(d, apart, product, dh)
+        return
+    before = np.empty_like(dh)
+    sum_of_gates(d, apart, product, before)
+    np.copyto(dh, before, where=~dead)
+
+
+def _halved(parameter: Floats | None) -> Floats | None:
+    """With ½ in the rows of the gates that are logistic."""
+    if parameter is None:
+        return None
+    halved = parameter * parameter.dtype.type(0.5)
+    candidate = slice(len(parameter) // 2, len(parameter) // 4 * 3)
+    halved[candidate] = parameter[candidate]
+    return halved
