@@ -146,7 +146,7 @@ class _Machine:
     def allowed(self, name: str) -> _Name:
         if name not in self.names:
             raise CheckpointError(
-                f"its pickle names {name!r}, which is nothing that a table of tensors needs; the file may be malicious. "
+                f"its pickle names {name!r}, which is nothing that a table of tensors needs; it may be malicious. "
                 "Save the arrays alone: torch.save(model.state_dict(), path)"
             )
         return _Name(name)

@@ -39,7 +39,12 @@ _STORAGES = {
 }
 _STORAGE_NAMES = {f"torch.{kind}Storage": code for kind, code in _STORAGES.items()}
 _SAFETENSORS = {
-    **{"F64": "f8", "F32": "f4", "F16": "f2", "BF16": "bfloat16", "BOOL": "?", "C64": "c8"},
+    "F64": "f8",
+    "F32": "f4",
+    "F16": "f2",
+    "BF16": "bfloat16",
+    "BOOL": "?",
+    "C64": "c8",
     **{f"{sign}{bits}": f"{code}{bits // 8}" for sign, code in (("I", "i"), ("U", "u")) for bits in (8, 16, 32, 64)},
 }
 _LARGEST = 1 << 40
