@@ -39,6 +39,7 @@ def windows_in_time(x: Array, length: int, *, batch_first: bool = False) -> Iter
     """
     if length < 1:
         raise ArgumentError(f"length: expected a window of at least 1 step, got {length}")
-    for start in range(0, x.shape[1 if batch_first else 0], length):
-        steps = slice(start, start + length)
+    n_steps = x.shape[1 if batch_first else 0]
+    for start in range(0, n_steps, length):
+        steps = slice(start, min(start + length, n_steps))
         yield x[:, steps, ...] if batch_first else x[steps, ...]

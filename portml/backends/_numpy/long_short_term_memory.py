@@ -62,9 +62,10 @@ def _(
 ) -> Any:
     refuse_unfit_lstm(x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, lengths)
     dead, half = dead_steps(lengths, len(x)), np.full((), 0.5, x.dtype)
-    weight_ih, weight_hh, bias = (_halved(each) for each in (weight_ih, weight_hh, both_biases(bias_ih, bias_hh)))
-    gates = projected(inputs_of(x, dead), x.shape[:2], weight_ih, bias, 4)
-    recur = by_gate(weight_hh, 4).transpose(0, 2, 1).copy()
+    bias = both_biases(bias_ih, bias_hh)
+    bias = None if bias is None else _halved(bias)
+    gates = projected(inputs_of(x, dead), x.shape[:2], _halved(weight_ih), bias, 4)
+    recur = by_gate(_halved(weight_hh), 4).transpose(0, 2, 1).copy()
     states, cells = (np.empty((len(x), *h.shape), x.dtype) for _ in range(2))
     product, room = np.empty_like(gates[:, 0], order="C"), np.empty_like(states[0])
     now, kept = h, c
@@ -171,11 +172,9 @@ def step_back(d: Floats, apart: Floats, product: Floats, dh: Floats, dead: Any) 
     np.copyto(dh, before, where=~dead)
 
 
-def _halved(parameter: Floats | None) -> Floats | None:
+def _halved(parameter: Floats) -> Floats:
     """With ½ in the rows of the gates that are logistic."""
-    if parameter is None:
-        return None
-    halved = parameter * parameter.dtype.type(0.5)
+    halved: Floats = parameter * parameter.dtype.type(0.5)
     candidate = slice(len(parameter) // 2, len(parameter) // 4 * 3)
     halved[candidate] = parameter[candidate]
     return halved
