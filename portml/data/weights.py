@@ -221,10 +221,10 @@ def _read_safetensors(path: Path) -> dict[str, HostArray]:
     from safetensors import SafetensorError, deserialize
 
     try:
-        parts = deserialize(path.read_bytes())
+        parts = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
-            f"path: expected a safetensors file or a zip archive of PyTorch in {str(path)!r}, it cannot be read ({error})"
+            f"path: expected a safetensors file or a zip archive of PyTorch in {str(path)!r}, got ({error})"
             + (f"; {_LEGACY}" if _is_pickle(path) else "")
         ) from error
     arrays = {}

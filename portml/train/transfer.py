@@ -222,7 +222,9 @@ def discriminative_groups(
     if not lr > 0 or not 0 < decay <= 1:
         raise ArgumentError(f"lr, decay: expected lr > 0 and decay in (0, 1], got {lr!r} and {decay!r}")
     if stages is None:
-        listed = [(name,) for name, child in model.named_children() if any(True for _ in child.parameters())]
+        listed: list[tuple[str, ...]] = [
+            (name,) for name, child in model.named_children() if any(True for _ in child.parameters())
+        ]
     else:
         listed = [(stage,) if isinstance(stage, str) else tuple(stage) for stage in stages]
     left = dict(model.named_parameters())
