@@ -19,7 +19,7 @@ from portml.backends import Array, backend_of, device_of, namespace, to_numpy
 from portml.backends.kernels.clustering import lloyd_step, nearest_centers
 from portml.backends.kernels.neighbors import distances_of_pairs, pairwise_distances, row_blocks
 from portml.backends.kernels.rows import one_hot
-from portml.backends.operations import argsort
+from portml.backends.operations import argsort, count_nonzero
 from portml.classical import host
 from portml.classical.estimator import Clusterer, Estimator
 from portml.classical.scikit_learn import warn
@@ -353,7 +353,7 @@ def _shares(weight: Array) -> Any:
 def _warn_of_few(labels: Array, k: int) -> None:
     xp = namespace(labels)
     members = xp.sum(one_hot(labels, n=k, dtype="int64"), axis=0)
-    distinct = int(to_numpy(xp.count_nonzero(members)))
+    distinct = int(to_numpy(count_nonzero(members)))
     if distinct < k:
         warn(
             ConvergenceWarning,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from portml.backends import Array, namespace, to_numpy
+from portml.backends.operations import count_nonzero
 from portml.classical.coordinate_descent import Penalty, descend_gram
 from portml.classical.linear_model import Centred, LinearRegressor, intercept_of, solve_positive_definite
 from portml.classical.validation import check_parameter, read_training_data
@@ -153,7 +154,7 @@ def _by_svd(X: Array, y: Array, tolerance: float) -> tuple[Array, int, Array]:
     kept = singular > max(tolerance, float(xp.finfo(X.dtype).eps)) * xp.max(singular)
     inverse = xp.where(kept, 1.0 / xp.where(kept, singular, xp.ones_like(singular)), xp.zeros_like(singular))
     weights = xp.matrix_transpose(vt) @ (inverse[:, None] * (xp.matrix_transpose(u) @ y))
-    return weights, int(to_numpy(xp.count_nonzero(kept))), singular
+    return weights, int(to_numpy(count_nonzero(kept))), singular
 
 
 def _non_negative(problem: Centred) -> Array:
