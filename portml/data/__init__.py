@@ -21,6 +21,7 @@ from portml.data.registry import DATASETS, load_dataset
 from portml.data.resize import resize_bilinear
 from portml.data.split import every_fifth_of_each_class, random_split, stratified_split
 from portml.data.table import Table, read_table
+from portml.data.weights import load_weights, read_pytorch
 
 __all__ = [
     "DATASETS",
@@ -37,12 +38,14 @@ __all__ = [
     "load_image_folder",
     "load_mnist",
     "load_npz",
+    "load_weights",
     "make_blobs",
     "make_classification",
     "make_moons",
     "make_regression",
     "random_split",
     "read_idx",
+    "read_pytorch",
     "read_table",
     "resize_bilinear",
     "stratified_split",

@@ -9,15 +9,31 @@ from portml.train.history import History
 from portml.train.recipe import Recipe
 from portml.train.run import Run
 from portml.train.trainer import Trainer
+from portml.train.transfer import (
+    Matching,
+    discriminative_groups,
+    extract_features,
+    freeze,
+    load_matching,
+    replace_head,
+    unfreeze,
+)
 
 __all__ = [
     "Callback",
     "History",
+    "Matching",
     "RandomAffine",
     "RandomHorizontalFlip",
     "Recipe",
     "Run",
     "Trainer",
+    "discriminative_groups",
     "evaluate",
+    "extract_features",
+    "freeze",
+    "load_matching",
     "predict",
+    "replace_head",
+    "unfreeze",
 ]
