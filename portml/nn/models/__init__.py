@@ -12,6 +12,7 @@ from portml.nn.models.gan import ImageDiscriminator, ImageGenerator
 from portml.nn.models.gpt import GPT
 from portml.nn.models.lenet import LeNet5
 from portml.nn.models.mlp import MLP
+from portml.nn.models.recurrent_language_model import RecurrentLanguageModel
 from portml.nn.models.resnet import BasicBlock, ResNet
 from portml.nn.models.siamese import SiameseNetwork
 from portml.nn.models.transformer_classifier import TransformerClassifier
@@ -25,6 +26,7 @@ __all__ = [
     "ImageDiscriminator",
     "ImageGenerator",
     "LeNet5",
+    "RecurrentLanguageModel",
     "ResNet",
     "SiameseNetwork",
     "TransformerClassifier",
