@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _MODULE_OF = {
     "ActivationsDisplay": "activations",
+    "AttentionDisplay": "attention",
     "CoefficientsDisplay": "coefficients",
     "ComputationGraphDisplay": "computation_graph",
     "ConfusionMatrixDisplay": "confusion_matrix",
