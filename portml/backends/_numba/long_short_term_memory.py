@@ -8,18 +8,21 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from portml.backends._numba import COMPILED
+from portml.backends._numba import COMPILED, FLOATS
 from portml.backends._numba.hyperbolic import ANY_ORDER, logistic, tanh
 from portml.backends._numpy.blocks import given
-from portml.backends._numpy.long_short_term_memory import both_biases, lstm_gradients, step_back
+from portml.backends._numpy.long_short_term_memory import lstm_gradients
 from portml.backends._numpy.recurrence import (
+    are_alike,
     before_each,
+    both_biases,
     by_gate,
     dead_steps,
     delivered,
     inputs_of,
     projected,
     shown,
+    step_back,
     walk,
 )
 from portml.backends.kernels.long_short_term_memory import lstm, lstm_backward, lstm_saving, refuse_unfit_lstm
@@ -61,7 +64,10 @@ def _(
     reverse: bool,
     out: Any = None,
 ) -> Any:
-    refuse_unfit_lstm(x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, lengths)
+    arrays = x, h, c, weight_ih, weight_hh, bias_ih, bias_hh
+    if x.dtype.char not in FLOATS or not are_alike(*arrays):
+        return lstm_saving.kernel.table["numpy"](*arrays, lengths, reverse=reverse, out=out)
+    refuse_unfit_lstm(*arrays, lengths)
     dead, half = dead_steps(lengths, len(x)), x.dtype.type(0.5)
     gates = projected(inputs_of(x, dead), x.shape[:2], weight_ih, both_biases(bias_ih, bias_hh), 4)
     states, cells = (np.empty((len(x), *h.shape), x.dtype) for _ in range(2))
@@ -91,6 +97,10 @@ def _(
     reverse: bool,
     out: Any = None,
 ) -> Any:
+    arrays = x, h, c, weight_ih, weight_hh, bias_ih, bias_hh
+    if x.dtype.char not in FLOATS or not are_alike(*g, *saved, *arrays):
+        plain = lstm_backward.kernel.table["numpy"]
+        return plain(g, saved, *arrays, lengths, needs=needs, reverse=reverse, out=out)
     gates, states, cells = (np.ascontiguousarray(each) for each in saved)
     dead, apart, one = dead_steps(lengths, len(x)), by_gate(np.ascontiguousarray(weight_hh), 4), x.dtype.type(1)
     slopes, dh, dc, dz = shown(g[0], dead), np.array(g[1], order="C"), np.array(g[2], order="C"), np.empty_like(gates)
@@ -98,8 +108,8 @@ def _(
     for t in reversed(walk(len(x), reverse)):
         _backward(gates, t, before[t], cells[t], slopes[t], one, dh, dc, dz)
         step_back(dz[:, t], apart, product, dh, dead[t])
-    arrays = states, x, h, weight_ih, bias_ih, bias_hh
-    return delivered(lstm_gradients(dz, dh, dc, dead, arrays, needs, reverse), out)
+    used = states, x, h, weight_ih, bias_ih, bias_hh
+    return delivered(lstm_gradients(dz, dh, dc, dead, used, needs, reverse), out)
 
 
 def ended(dead: Any) -> Any:

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from portml.backends._numpy.blocks import given
 from portml.backends._numpy.recurrence import (
+    are_alike,
     before_each,
+    both_biases,
     by_gate,
     dead_steps,
     delivered,
@@ -18,12 +20,12 @@ from portml.backends._numpy.recurrence import (
     inputs_of,
     projected,
     shown,
-    sum_of_gates,
+    step_back,
     walk,
 )
 from portml.backends.kernels.long_short_term_memory import lstm, lstm_backward, lstm_saving, refuse_unfit_lstm
 
-__all__ = ["both_biases", "lstm_gradients", "step_back"]
+__all__ = ["lstm_gradients"]
 
 Floats = NDArray[Any]
 
@@ -60,7 +62,10 @@ def _(
     reverse: bool,
     out: Any = None,
 ) -> Any:
-    refuse_unfit_lstm(x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, lengths)
+    arrays = x, h, c, weight_ih, weight_hh, bias_ih, bias_hh
+    if not are_alike(*arrays):
+        return given(lstm_saving.agnostic(*arrays, lengths, reverse=reverse), out)
+    refuse_unfit_lstm(*arrays, lengths)
     dead, half = dead_steps(lengths, len(x)), np.full((), 0.5, x.dtype)
     bias = both_biases(bias_ih, bias_hh)
     bias = None if bias is None else _halved(bias)
@@ -108,6 +113,9 @@ def _(
     reverse: bool,
     out: Any = None,
 ) -> Any:
+    arrays = x, h, c, weight_ih, weight_hh, bias_ih, bias_hh
+    if not are_alike(*g, *saved, *arrays):
+        return delivered(lstm_backward.agnostic(g, saved, *arrays, lengths, needs=needs, reverse=reverse), out)
     gates, states, cells = saved
     dead, apart, one = dead_steps(lengths, len(x)), by_gate(weight_hh, 4), np.ones((), x.dtype)
     slopes, dh, dc, dz = shown(g[0], dead), np.array(g[1]), np.array(g[2]), np.empty_like(gates)
@@ -138,15 +146,8 @@ def _(
         np.subtract(one, room, out=room)
         np.multiply(d[2], room, out=d[2])
         step_back(d, apart, product, dh, dead[t])
-    arrays = states, x, h, weight_ih, bias_ih, bias_hh
-    return delivered(lstm_gradients(dz, dh, dc, dead, arrays, needs, reverse), out)
-
-
-def both_biases(bias_ih: Floats | None, bias_hh: Floats | None) -> Floats | None:
-    """Their sum, if there are any."""
-    if bias_ih is None or bias_hh is None:
-        return bias_hh if bias_ih is None else bias_ih
-    return bias_ih + bias_hh
+    used = states, x, h, weight_ih, bias_ih, bias_hh
+    return delivered(lstm_gradients(dz, dh, dc, dead, used, needs, reverse), out)
 
 
 def lstm_gradients(
@@ -160,16 +161,6 @@ def lstm_gradients(
     dw_hh = gradient_of_second_weight(dz, states, h, reverse) if needs[4] else None
     of_biases = [db.copy() if is_wanted else None for is_wanted in biases]
     return dx, dh if needs[1] else None, dc if needs[2] else None, dw_ih, dw_hh, *of_biases, None
-
-
-def step_back(d: Floats, apart: Floats, product: Floats, dh: Floats, dead: Any) -> None:
-    """The gradient of the state before a step; that of a sample for which the step does not count stays."""
-    if dead is None:
-        sum_of_gates(d, apart, product, dh)
-        return
-    before = np.empty_like(dh)
-    sum_of_gates(d, apart, product, before)
-    np.copyto(dh, before, where=~dead)
 
 
 def _halved(parameter: Floats) -> Floats:

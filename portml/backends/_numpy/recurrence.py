@@ -16,7 +16,9 @@ from portml.backends._numpy.blocks import given
 from portml.backends._numpy.reductions import ones
 
 __all__ = [
+    "are_alike",
     "before_each",
+    "both_biases",
     "by_gate",
     "dead_steps",
     "delivered",
@@ -25,12 +27,18 @@ __all__ = [
     "inputs_of",
     "projected",
     "shown",
+    "step_back",
     "sum_of_gates",
     "sum_over_steps",
     "walk",
 ]
 
 Floats = NDArray[Any]
+
+
+def are_alike(*arrays: Floats | None) -> bool:
+    """Whether all have one data type, so that what is worked out can be written where it is read."""
+    return len({each.dtype for each in arrays if each is not None}) == 1
 
 
 def dead_steps(lengths: Any, n_steps: int) -> list[Any]:
@@ -67,6 +75,13 @@ def inputs_of(x: Floats, dead: Sequence[Any]) -> Floats:
     return shown(x, dead).reshape(x.shape[0] * x.shape[1], x.shape[2])
 
 
+def both_biases(bias_ih: Floats | None, bias_hh: Floats | None) -> Floats | None:
+    """Their sum, if there are any."""
+    if bias_ih is None or bias_hh is None:
+        return bias_hh if bias_ih is None else bias_ih
+    return bias_ih + bias_hh
+
+
 def by_gate(weight: Floats, gates: int) -> Floats:
     """(gates · size, n) as (gates, size, n)."""
     return weight.reshape(gates, len(weight) // gates, weight.shape[1])
@@ -91,6 +106,16 @@ def sum_of_gates(dz: Floats, weight: Floats, room: Floats, out: Floats) -> None:
         np.add(room[0], room[1], out=out)
         for each in room[2:]:
             np.add(out, each, out=out)
+
+
+def step_back(d: Floats, apart: Floats, product: Floats, dh: Floats, dead: Any) -> None:
+    """The gradient of the state before a step; that of a sample for which the step does not count stays."""
+    if dead is None:
+        sum_of_gates(d, apart, product, dh)
+        return
+    before = np.empty_like(dh)
+    sum_of_gates(d, apart, product, before)
+    np.copyto(dh, before, where=~dead)
 
 
 def gradient_of_first_weights(
