@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from portml.data.text.catalogues import read_catalogue, read_catalogues
+from portml.data.text.context_counts import ContextCounts
 from portml.data.text.king_james import Verse, read_king_james
 from portml.data.text.loaders import BucketLoader, TextWindows, WindowLoader
 from portml.data.text.padding import SequenceDataset, pad_sequences, padding_mask
@@ -12,6 +13,7 @@ from portml.data.text.vocabulary import CharacterTokenizer, Vocabulary, WordToke
 __all__ = [
     "BucketLoader",
     "CharacterTokenizer",
+    "ContextCounts",
     "SequenceDataset",
     "SubwordTokenizer",
     "TextWindows",
