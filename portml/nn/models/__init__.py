@@ -8,10 +8,12 @@ from portml.nn.models.autoencoder import (
     VariationalOutput,
     negative_evidence_lower_bound,
 )
+from portml.nn.models.encoder_decoder import EncoderDecoder
 from portml.nn.models.gan import ImageDiscriminator, ImageGenerator
 from portml.nn.models.gpt import GPT
 from portml.nn.models.lenet import LeNet5
 from portml.nn.models.mlp import MLP
+from portml.nn.models.recurrent_classifier import RecurrentClassifier
 from portml.nn.models.recurrent_language_model import RecurrentLanguageModel
 from portml.nn.models.resnet import BasicBlock, ResNet
 from portml.nn.models.siamese import SiameseNetwork
@@ -23,9 +25,11 @@ __all__ = [
     "MLP",
     "Autoencoder",
     "BasicBlock",
+    "EncoderDecoder",
     "ImageDiscriminator",
     "ImageGenerator",
     "LeNet5",
+    "RecurrentClassifier",
     "RecurrentLanguageModel",
     "ResNet",
     "SiameseNetwork",
