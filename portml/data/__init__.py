@@ -14,6 +14,7 @@ from portml.data.images import load_image, load_image_folder
 from portml.data.loader import DataLoader
 from portml.data.make_blobs import make_blobs
 from portml.data.make_classification import make_classification
+from portml.data.make_dates import make_dates
 from portml.data.make_moons import make_moons
 from portml.data.make_regression import make_regression
 from portml.data.pixels import to_image_shape
@@ -41,6 +42,7 @@ __all__ = [
     "load_weights",
     "make_blobs",
     "make_classification",
+    "make_dates",
     "make_moons",
     "make_regression",
     "random_split",
