@@ -15,12 +15,14 @@ from portml.metrics.confusion import (
 )
 from portml.metrics.ranking import auc, roc_auc_score, roc_curve
 from portml.metrics.regression import mean_absolute_error, mean_squared_error, r2_score, root_mean_squared_error
+from portml.metrics.translation import chrf_score
 
 __all__ = [
     "accuracy",
     "accuracy_score",
     "auc",
     "balanced_accuracy_score",
+    "chrf_score",
     "confusion_matrix",
     "f1_score",
     "fbeta_score",
