@@ -19,6 +19,7 @@ from portml.backends._numpy.recurrence import (
     by_gate,
     dead_steps,
     delivered,
+    ended,
     inputs_of,
     projected,
     shown,
@@ -110,14 +111,6 @@ def _(
         step_back(dz[:, t], apart, product, dh, dead[t])
     used = states, x, h, weight_ih, bias_ih, bias_hh
     return delivered(lstm_gradients(dz, dh, dc, dead, used, needs, reverse), out)
-
-
-def ended(dead: Any) -> Any:
-    """Which samples are at their end, as a vector that compiled code takes; empty where none is."""
-    return _NONE if dead is None else dead[:, 0].copy()
-
-
-_NONE = np.zeros(0, bool)
 
 
 @numba.njit(**COMPILED, fastmath=ANY_ORDER)

@@ -119,10 +119,11 @@ def _(
     gates, states, cells = saved
     dead, apart, one = dead_steps(lengths, len(x)), by_gate(weight_hh, 4), np.ones((), x.dtype)
     slopes, dh, dc, dz = shown(g[0], dead), np.array(g[1]), np.array(g[2]), np.empty_like(gates)
-    room, shown_cell, product = np.empty_like(dh), np.empty_like(dh), np.empty_like(gates[:, 0])
+    room, shown_cell = np.empty_like(dh), np.empty_like(dh)
+    two, product = np.empty((2, *h.shape), x.dtype), np.empty((4, *h.shape), x.dtype)
     before = before_each(cells, c, reverse)
     for t in reversed(walk(len(x), reverse)):
-        (i, f, candidate, o), d = gates[:, t], dz[:, t]
+        (_, f, candidate, o), d = gates[:, t], dz[:, t]
         np.add(dh, slopes[t], out=dh)
         np.tanh(cells[t], out=shown_cell)
         np.multiply(dh, shown_cell, out=d[3])
@@ -132,16 +133,14 @@ def _(
         np.multiply(dh, o, out=room)
         np.multiply(room, shown_cell, out=room)
         np.add(dc, room, out=dc)
-        np.multiply(dc, candidate, out=d[0])
+        np.multiply(dc, gates[2::-2, t], out=d[::2])  # to i by the candidate, to the candidate by i
         np.multiply(dc, before[t], out=d[1])
-        np.multiply(dc, i, out=d[2])
         np.multiply(dc, f, out=dc)
         # Through the gates: σ' = σ (1 - σ), tanh' = 1 - tanh².
-        for number in (0, 1, 3):
-            gate = gates[number, t]
-            np.subtract(one, gate, out=room)
-            np.multiply(room, gate, out=room)
-            np.multiply(d[number], room, out=d[number])
+        for logistic, slope, part in ((gates[:2, t], two, d[:2]), (o, room, d[3])):
+            np.subtract(one, logistic, out=slope)
+            np.multiply(slope, logistic, out=slope)
+            np.multiply(part, slope, out=part)
         np.multiply(candidate, candidate, out=room)
         np.subtract(one, room, out=room)
         np.multiply(d[2], room, out=d[2])

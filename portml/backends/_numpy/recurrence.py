@@ -22,6 +22,7 @@ __all__ = [
     "by_gate",
     "dead_steps",
     "delivered",
+    "ended",
     "gradient_of_first_weights",
     "gradient_of_second_weight",
     "inputs_of",
@@ -35,6 +36,8 @@ __all__ = [
 
 Floats = NDArray[Any]
 
+_NONE = np.zeros(0, bool)
+
 
 def are_alike(*arrays: Floats | None) -> bool:
     """Whether all have one data type, so that what is worked out can be written where it is read."""
@@ -47,6 +50,11 @@ def dead_steps(lengths: Any, n_steps: int) -> list[Any]:
         return [None] * n_steps
     shortest = int(lengths.min(initial=n_steps))
     return [(lengths <= t)[:, None] if t >= shortest else None for t in range(n_steps)]
+
+
+def ended(dead: Any) -> Any:
+    """Which samples are at their end, as a vector that compiled code takes; empty where none is."""
+    return _NONE if dead is None else dead[:, 0].copy()
 
 
 def walk(n_steps: int, reverse: bool) -> range:
