@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -82,19 +81,10 @@ def _(x: Floats, *, axis: int = -1, approximate: str = "none", out: Floats | Non
 
 @geglu_backward.on("numpy")
 def _(g: Floats, y: Floats, x: Floats, *, needs: Needs, axis: int, approximate: str, out: One | None = None) -> One:
-    if approximate != "none":
-        (result,) = geglu_backward.agnostic(g, y, x, needs=needs, axis=axis, approximate=approximate)
-        if out is None:
-            return (result,)
-        out[0][...] = result
-        return out
     dx, to_a, to_b, a, b = _halves_of_both(x, axis, out, "geglu")
     share = np.empty(a.shape, a.dtype)
-    write_share_below(a, share, approximate)
-    slope = a * a
-    slope *= -0.5
-    np.exp(slope, out=slope)
-    slope *= 1 / math.sqrt(2 * math.pi)
+    slope = np.empty(a.shape, a.dtype)
+    write_share_below(a, share, approximate, slope)
     slope *= a
     slope += share
     slope *= b

@@ -35,7 +35,7 @@ from portml.backends.kernels.smooth_activation import (
     tanhshrink_backward,
 )
 
-__all__ = ["write_share_below"]
+__all__ = ["TAIL_ABOVE", "TAIL_BELOW", "TAIL_END", "write_share_below"]
 
 Floats = NDArray[Any]
 
@@ -45,6 +45,7 @@ TAIL_ABOVE = (0.004077584623164602, 0.040372410891050495, 0.18246144929559738, 0
 TAIL_BELOW = (
     0.010220860158669307, 0.10120543652882749, 0.4674280818699548, 1.1992892551969276, 1.6723858817207766, 1.0,
 )  # fmt: skip
+DENSITY_AT_ZERO = 1 / math.sqrt(2 * math.pi)
 TAIL_END = 16.0
 """From here on the tail is zero in float32."""
 
@@ -67,27 +68,19 @@ def _(x: Floats, y: Floats, approximate: str) -> None:
 
 
 @pointwise_saving(gelu_saving)
-def _(x: Floats, y: Floats, share: Floats, approximate: str) -> None:
-    write_share_below(x, share, approximate)
+def _(x: Floats, y: Floats, slope: Floats, approximate: str) -> None:
+    share = np.empty(x.shape, x.dtype)
+    write_share_below(x, share, approximate, slope)
     np.multiply(x, share, out=y)
-
-
-@pointwise_backward(gelu_backward)
-def _(share: Floats, x: Floats, slope: Floats, approximate: str) -> None:
-    np.multiply(x, x, out=slope)
-    if approximate == "tanh":
-        slope *= 3 * SLOPE * CUBIC
-        slope += SLOPE
-        both = 1 - share
-        both *= share
-        both *= 2
-        slope *= both
-    else:
-        slope *= -0.5
-        np.exp(slope, out=slope)
-        slope *= 1 / math.sqrt(2 * math.pi)
     slope *= x
     slope += share
+
+
+@gelu_backward.on("numpy")
+def _(
+    g: Floats, slope: Floats, x: Floats, *, needs: Any, approximate: str, out: tuple[Floats] | None = None
+) -> tuple[Any]:
+    return (np.multiply(g, slope, out=None if out is None else out[0]),)
 
 
 @pointwise(mish)
@@ -173,8 +166,8 @@ def _(y: Floats, x: Floats, slope: Floats) -> None:
     np.multiply(slope, slope, out=slope)
 
 
-def write_share_below(x: Floats, share: Floats, approximate: str) -> None:
-    """Write Φ(x), the share of a normal distribution below x, or what the hyperbolic tangent makes of it."""
+def write_share_below(x: Floats, share: Floats, approximate: str, density: Floats | None = None) -> None:
+    """Write Φ(x), the share of a normal distribution below x, or what the hyperbolic tangent makes of it; and Φ'."""
     refuse_unknown_approximation(approximate)
     if approximate == "tanh":
         np.multiply(x, x, out=share)
@@ -182,19 +175,34 @@ def write_share_below(x: Floats, share: Floats, approximate: str) -> None:
         share += 2 * SLOPE
         share *= x
         write_sigmoid(share, share)
+        if density is not None:
+            np.multiply(x, x, out=density)
+            density *= 3 * SLOPE * CUBIC
+            density += SLOPE
+            both = 1 - share
+            both *= share
+            both *= 2
+            density *= both
     elif x.dtype == np.float32:
-        _write_share_in_single_precision(x, share)
+        _write_share_in_single_precision(x, share, density)
     else:
         np.multiply(erfc.agnostic(-math.sqrt(0.5) * x), 0.5, out=share)
+        if density is not None:
+            np.multiply(x, x, out=density)
+            density *= -0.5
+            np.exp(density, out=density)
+            density *= DENSITY_AT_ZERO
 
 
-def _write_share_in_single_precision(x: Floats, share: Floats) -> None:
+def _write_share_in_single_precision(x: Floats, share: Floats, density: Floats | None) -> None:
     """The tail beyond |x|, and 1 less the tail where x > 0."""
     size = np.abs(x)
     minimum(size, TAIL_END, out=size)
     np.multiply(size, size, out=share)
     share *= np.float32(-0.5)
     np.exp(share, out=share)
+    if density is not None:
+        np.multiply(share, np.float32(DENSITY_AT_ZERO), out=density)
     share *= _polynomial(size, TAIL_ABOVE)
     share /= _polynomial(size, TAIL_BELOW)
     above = (x > 0).astype(x.dtype)

@@ -104,48 +104,43 @@ BACKWARD = {twin.kernel.name: kernels.backward for twin, kernels in MADE.items()
 
 GELU_FORWARD = CudaKernel(
     "gelu",
-    "const T* x, int64 by_tanh, T* y, T* shares",
+    "const T* x, int64 by_tanh, T* y, T* slopes",
     """
     const T z = x[i], share = by_tanh ? share_by_tanh(z) : share_below(z);
     y[i] = z * share;
-    if (shares) shares[i] = share;
+    if (slopes) slopes[i] = share + z * (by_tanh ? density_by_tanh(z, share) : density(z));
     """,
     GELU,
 )
 GELU_BACKWARD = CudaKernel(
     "gelu_backward",
-    "const T* g, const T* shares, const T* x, int64 by_tanh, T* dx",
-    """
-    const T z = x[i], share = shares[i];
-    dx[i] = g[i] * (share + z * (by_tanh ? density_by_tanh(z, share) : density(z)));
-    """,
-    GELU,
+    "const T* g, const T* slopes, T* dx",
+    "dx[i] = g[i] * slopes[i];",
 )
 
 
 @override(twins.gelu)
 def _gelu(x: Array, *, approximate: str = "none", out: Any = None) -> Array:
-    return _with_shares(x, approximate, out, None)
+    return _with_slopes(x, approximate, out, None)
 
 
 @override(twins.gelu_saving)
 def _gelu_saving(x: Array, *, approximate: str, out: Any = None) -> tuple[Array, Array]:
-    to_y, to_shares = outputs(out, 2)
-    shares = destination(to_shares, x.shape, x.dtype, x)
-    return _with_shares(x, approximate, to_y, shares), deliver(shares, to_shares)
+    to_y, to_slopes = outputs(out, 2)
+    slopes = destination(to_slopes, x.shape, x.dtype, x)
+    return _with_slopes(x, approximate, to_y, slopes), deliver(slopes, to_slopes)
 
 
 @override(twins.gelu_backward)
 def _gelu_backward(
-    g: Array, share: Array, x: Array, *, needs: Needs, approximate: str, out: Any = None
+    g: Array, slope: Array, x: Array, *, needs: Needs, approximate: str, out: Any = None
 ) -> tuple[Array]:
-    by_tanh = int(approximate == "tanh")
-    return (elementwise(GELU_BACKWARD, (g, share, x), (by_tanh,), outputs(out, 1)[0]),)
+    return (elementwise(GELU_BACKWARD, (g, slope), (), outputs(out, 1)[0]),)
 
 
-def _with_shares(x: Array, approximate: str, out: Any, shares: Array | None) -> Array:
+def _with_slopes(x: Array, approximate: str, out: Any, slopes: Array | None) -> Array:
     twins.refuse_unknown_approximation(approximate)
     x = contiguous(x)
     y = destination(out, x.shape, x.dtype, x)
-    launch(GELU_FORWARD, x, int(approximate == "tanh"), y, shares, size=x.size)
+    launch(GELU_FORWARD, x, int(approximate == "tanh"), y, slopes, size=x.size)
     return deliver(y, out)

@@ -11,7 +11,7 @@ from typing import Any
 from portml.backends.kernel import kernel
 from portml.backends.kernels.activation import sigmoid
 from portml.backends.kernels.real_numbers import refuse_unless_real
-from portml.backends.kernels.smooth_activation import gelu_backward, gelu_saving
+from portml.backends.kernels.smooth_activation import gelu_saving
 from portml.backends.namespaces import Array, namespace
 from portml.errors import ArgumentError, ShapeError
 
@@ -93,9 +93,8 @@ def geglu(x: Array, *, axis: int = -1, approximate: str = "none") -> Array:
 def geglu_backward(g: Array, y: Array, x: Array, *, needs: Needs, axis: int, approximate: str) -> tuple[Array]:
     """Gradient: da = g b gelu'(a), db = g gelu(a)."""
     a, b = gated_halves(x, axis, "geglu")
-    open_part, share = gelu_saving.agnostic(a, approximate=approximate)
-    (to_a,) = gelu_backward.agnostic(g * b, share, a, needs=(True,), approximate=approximate)
-    return (_joined(to_a, g * open_part, axis),)
+    opened, slope = gelu_saving.agnostic(a, approximate=approximate)
+    return (_joined(g * b * slope, g * opened, axis),)
 
 
 @kernel
