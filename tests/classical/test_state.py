@@ -95,7 +95,7 @@ def test_an_array_that_is_shared_is_written_once() -> None:
 
 
 def test_code_is_not_written() -> None:
-    with pytest.raises(DtypeError, match="weights.*which is code"):
+    with pytest.raises(DtypeError, match=r"weights.*which is code"):
         state_of(classical.KNeighborsClassifier(weights=np.sqrt))
 
 
