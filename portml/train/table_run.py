@@ -153,7 +153,7 @@ class TableRun:
             pipeline.fit(table, y)
         if pipeline.left_out_:
             notes.append(f"left out, as they have no values: {', '.join(pipeline.left_out_)}")
-        record = {
+        record: dict[str, Any] = {
             "format": TABLE_FORMAT,
             "target": target,
             "task": task,

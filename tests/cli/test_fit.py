@@ -50,7 +50,7 @@ def test_a_fitted_table_predicts_another(
     assert {"run.json", "model.safetensors"} <= {path.name for path in out.iterdir()}
     assert json.loads((out / "run.json").read_text())["format"] == "table 1"
     other = shop.parent / "more.csv"
-    other.write_text("buys,age,extra,city\nyes,60,1,Paris\nno,21,1,Oslo\n")  # another order, and a new city
+    other.write_text("buys,price,age,extra,city\nyes,91,60,1,Paris\nno,32,21,1,Oslo\n")  # another order, and a new city
     assert main(["predict", str(out), str(other)]) == 0
     said = capsys.readouterr()
     rows = [*csv.reader(said.out.splitlines())]
