@@ -279,6 +279,11 @@ def objects_of_kind(values: list[Any], shape: list[int], kind: str) -> HostArray
     return array if kind == "O" else array.astype(kind)
 
 
+def float_array(values: list[float]) -> HostArray:
+    """Numbers (n,) as float64."""
+    return np.asarray(values, dtype=np.float64)
+
+
 def stack_objects(columns: list[HostArray]) -> HostArray:
     """Columns (n_samples,) as a table (n_samples, n_features) of objects."""
     return np.stack([column.astype(object) for column in columns], axis=1)

@@ -14,6 +14,7 @@ list                  a list
 ``{"objects": ...}``  an array of text or of objects on the host
 ``{"scalar": ...}``   a number of NumPy with its type
 ``{"kernel": ...}``   a kernel function with its settings
+``{"generator"...}``  a generator of random numbers, where it stands
 ``{"record": ...}``   a record, such as a tree, field by field
 ``{"estimator"...}``  an estimator: parameters and what it learnt
 ====================  ==========================================
@@ -35,6 +36,7 @@ from portml.classical import host
 from portml.classical.estimator import Estimator, parameter_names
 from portml.classical.kernel_functions import linear_kernel, polynomial_kernel, sigmoid_kernel
 from portml.errors import ArgumentError, CheckpointError, DtypeError, PortmlError
+from portml.random import Generator
 
 __all__ = ["estimator_of", "state_of"]
 
@@ -52,8 +54,7 @@ _KERNELS: dict[str, Callable[..., Array]] = {
 }
 _LEARNT = re.compile(r"[A-Za-z][A-Za-z0-9_]*_|_[A-Za-z][A-Za-z0-9_]*")
 _WHERE = "_fitted_on"
-# Generators serve to go on with `partial_fit`, not to predict.
-_LEFT_OUT = {_WHERE, "_generator", "_sklearn_output_config"}
+_LEFT_OUT = {_WHERE, "_sklearn_output_config"}
 
 
 def state_of(estimator: Estimator) -> tuple[Any, dict[str, Array]]:
@@ -146,6 +147,8 @@ class _Writing:
             return value
         if isinstance(value, Estimator):
             return self.estimator(value, path)
+        if isinstance(value, Generator):
+            return {"generator": value.state()}
         if type(value) in (list, tuple):
             found = [self.value(each, f"{path}.{index}") for index, each in enumerate(value)]
             return found if isinstance(value, list) else {"tuple": found}
@@ -210,6 +213,7 @@ class _Reading:
             "scalar": self._scalar,
             "objects": self._objects,
             "kernel": self._kernel,
+            "generator": lambda each: Generator.from_state(each["generator"], self._backend),
             "record": lambda each: _record_class(each["record"])(**self._named(each["fields"])),
             "estimator": self._estimator,
         }

@@ -1,7 +1,7 @@
 """From a table of numbers and text to predictions: impute, encode, scale, estimate.
 
-Numbers that are missing become the median of their column.  Text becomes categories, and a missing text is a category
-of its own.  Columns without any value are left out.
+Numbers that are missing become the median of their column.  Dates become days.  Other text becomes categories, and a
+missing text is a category of its own.  Columns without any value are left out.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from collections import Counter
 from typing import Any, Self
 
 from portml import classical
-from portml.backends import Array, namespace, to_numpy
+from portml.backends import Array, namespace
 from portml.classical import host
-from portml.classical.estimator import Classifier, Estimator, clone
+from portml.classical.dates import are_dates, days_since_1970
+from portml.classical.estimator import Estimator, clone
 from portml.classical.table_models import MODELS, TASKS
 from portml.data import Table
 from portml.errors import ArgumentError, DataError, NotFittedError
 
-__all__ = ["TablePipeline", "pipeline_of", "task_of"]
+__all__ = ["TablePipeline", "finite_numbers", "pipeline_of", "task_of"]
 
 _MISSING = ""
 """Stands for missing text; no value of a table is empty."""
@@ -41,10 +42,14 @@ class TablePipeline(Estimator):
 
     Attributes
     ----------
-    numbers_, text_ : list of str
+    numbers_, dates_, text_ : list of str
         The columns that are used.
     left_out_ : list of str
         Columns without any value.
+    merged_ : dict of str to int
+        For each column with more than `max_categories` different texts, how many it has.
+    feature_names_ : list of str
+        What the columns are called that the model sees, such as "age" or "city=Oslo".
     imputer_, encoder_, scaler_, model_ : Estimator or None
         The steps as fitted.
     unseen_ : dict of str to int
@@ -73,21 +78,34 @@ class TablePipeline(Estimator):
         DataError
             If no column has any value, or one holds infinite numbers.
         """
-        empty = [name for name in table.numeric if bool((table[name] != table[name]).all())]
-        self.left_out_ = empty
-        self.numbers_ = [name for name in table.numeric if name not in empty]
-        self.text_ = table.text
-        if not self.numbers_ and not self.text_:
+        self.left_out_ = [name for name in table.numeric if bool((table[name] != table[name]).all())]
+        self.numbers_ = [name for name in table.numeric if name not in self.left_out_]
+        self.dates_ = [name for name in table.text if are_dates(table[name].tolist())]
+        self.text_ = [name for name in table.text if name not in self.dates_]
+        if not self.columns:
             raise DataError("the table has no column with values to learn from, beside the target")
-        self.imputer_ = self._imputer().fit(self._numbers(table)) if self.numbers_ else None
+        numbers = self.numbers_ or self.dates_
+        self.imputer_ = self._imputer().fit(self._numbers(table)) if numbers else None
+        self.merged_ = dict[str, int]()
         self.encoder_ = self._encoder(self._text(table)) if self.text_ else None
         X = self._side_by_side(table)
         self.scaler_ = self._scaler()
         if self.scaler_ is not None:
             X = self.scaler_.fit_transform(X)
+        self.feature_names_ = self._names()
         self.model_ = clone(self.model).set_params(backend=self.backend)
         self.model_.fit(X, y)
         return self
+
+    @property
+    def columns(self) -> list[str]:
+        """All columns that the model looks at."""
+        return [*self.numbers_, *self.dates_, *self.text_]
+
+    @property
+    def not_numbers(self) -> list[str]:
+        """Those to be read as text, whatever they look like in another file."""
+        return [*self.dates_, *self.text_]
 
     def transform(self, table: Table) -> Array:
         """The numbers (n_rows, n_encoded_columns) that the model sees.
@@ -95,11 +113,11 @@ class TablePipeline(Estimator):
         Raises
         ------
         DataError
-            If a column is missing, or one of numbers holds text; the message names it.
+            If a column is missing, or one of numbers holds text or infinity; the message names it.
         """
         if not hasattr(self, "model_"):
             raise NotFittedError("This TablePipeline instance is not fitted yet; call fit first")
-        absent = [name for name in (*self.numbers_, *self.text_) if name not in table.columns]
+        absent = [name for name in self.columns if name not in table.columns]
         if absent:
             some = ", ".join(map(repr, absent))
             raise DataError(f"the table lacks the column{'s' * (len(absent) > 1)} {some}, which the model looks at")
@@ -128,13 +146,9 @@ class TablePipeline(Estimator):
         return namespace(*blocks).concat(blocks, axis=1)
 
     def _numbers(self, table: Table) -> host.HostArray:
-        for name in self.numbers_:
-            column = table[name]
-            if host.is_text(column):
-                raise DataError(f"column {name!r}: expected numbers, as the model was fitted on, got text")
-            if bool((abs(column) == float("inf")).any()):
-                raise DataError(f"column {name!r} holds infinite numbers; leave these rows or the column out")
-        return table.select(self.numbers_).matrix()
+        numbers = {name: finite_numbers(table, name) for name in self.numbers_}
+        days = {name: host.float_array(days_since_1970(table[name].tolist(), name)) for name in self.dates_}
+        return Table(numbers | days).matrix()
 
     def _text(self, table: Table) -> host.HostArray:
         return host.stack_objects([host.objects([_word(value) for value in table[name]]) for name in self.text_])
@@ -143,6 +157,8 @@ class TablePipeline(Estimator):
         return classical.SimpleImputer(strategy="median", backend=self.backend)
 
     def _encoder(self, text: host.HostArray) -> Any:
+        different = {name: len({*column.tolist()}) for name, column in zip(self.text_, text.T, strict=True)}
+        self.merged_ = {name: count for name, count in different.items() if count > self.max_categories}
         categories = [self._frequent(column.tolist()) for column in text.T]
         given = {"categories": categories, "backend": self.backend}
         if self.encode == "one-hot":
@@ -155,6 +171,16 @@ class TablePipeline(Estimator):
         counts = Counter(values)
         ranked = sorted(counts, key=lambda value: (-counts[value], value))
         return host.objects(sorted(ranked[: self.max_categories]))
+
+    def _names(self) -> list[str]:
+        names = [*self.numbers_, *self.dates_]
+        if self.encoder_ is None or self.encode == "ordinal":
+            return names + self.text_
+        return names + [
+            f"{name}={category}"
+            for name, categories in zip(self.text_, self.encoder_.categories_, strict=True)
+            for category in categories.tolist()
+        ]
 
     def _scaler(self) -> Any:
         if self.scale is None:
@@ -229,15 +255,36 @@ def task_of(target: host.HostArray) -> tuple[str, str]:
     return TASKS[1], f"the target has {different} different whole numbers, more than {most}"
 
 
-def is_classifier(pipeline: TablePipeline) -> bool:
-    """Whether a pipeline predicts classes."""
-    return isinstance(pipeline.model, Classifier)
+def finite_numbers(table: Table, name: str) -> host.HostArray:
+    """A column of numbers (n_rows,), NaN among them but none infinite.
+
+    Raises
+    ------
+    DataError
+        If it holds text or infinite numbers; the message names the row.
+    """
+    column = table[name]
+    if host.is_text(column):
+        texts = ((row, value) for row, value in enumerate(column.tolist(), start=1) if not _is_number(value))
+        row, value = next(texts, (1, column[0]))
+        raise DataError(
+            f"column {name!r}, row {row}: expected a number, as the model was fitted on, got the text {value!r}"
+        )
+    infinite = (abs(column) == float("inf")).tolist()
+    if any(infinite):
+        raise DataError(
+            f"column {name!r}, row {infinite.index(True) + 1}: expected a finite number, got {column[infinite][0]}; "
+            "mend the row or leave it out"
+        )
+    return column
 
 
-def probabilities_on_host(pipeline: TablePipeline, table: Table) -> host.HostArray | None:
-    """`predict_proba` as a NumPy array."""
-    found = pipeline.predict_proba(table)
-    return None if found is None else to_numpy(found)
+def _is_number(value: Any) -> bool:
+    try:
+        float("nan" if value is None else value)
+    except ValueError:
+        return False
+    return True
 
 
 def _word(value: Any) -> str:

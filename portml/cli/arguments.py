@@ -118,24 +118,46 @@ def _add_fit(commands: Any) -> None:
         commands,
         "fit",
         "fit a classical model to a CSV file, and measure it by cross-validation",
-        "Missing numbers become medians and text becomes categories; RUN is then a folder for portml predict.",
+        "Missing numbers become medians, dates days, and text categories. Leaves a folder RUN for portml predict and "
+        "portml evaluate, with the model, its scores and figures.",
     )
     parser.add_argument("data", metavar="DATA", help="CSV file whose first line names the columns")
     parser.add_argument("--target", metavar="COLUMN", required=True, help="the column to predict")
     parser.add_argument("--model", choices=[*MODELS], default="random-forest", help="default: random-forest")
-    parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="parameter of the model")
+    parser.add_argument(
+        "--set", metavar="NAME=VALUE", action="append", default=[], help="parameter of the model; can be repeated"
+    )
+    parser.add_argument(
+        "--text",
+        metavar="COLUMN",
+        action="append",
+        default=[],
+        help="a column of categories that look like numbers, such as postal codes; can be repeated",
+    )
+    parser.add_argument(
+        "--without", metavar="COLUMN", action="append", default=[], help="a column not to look at; can be repeated"
+    )
     parser.add_argument("--task", choices=TASKS, help="default: what the target looks like")
     parser.add_argument("--folds", type=int, default=5, metavar="N", help="default: 5")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the folds and of the model; default: 0")
-    parser.add_argument("--out", metavar="DIR", help="folder of the run, new or empty")
+    parser.add_argument(
+        "--out", metavar="DIR", help="folder of the run, new or empty (default: runs/DATA-MODEL-seedN, numbered)"
+    )
+    parser.add_argument("--no-figures", action="store_true", help="draw nothing, which also saves the learning curve")
     _add_backend(parser)
     _add_json(parser)
     parser.set_defaults(command=_lazily("portml.cli.fit"))
 
 
 def _add_evaluate(commands: Any) -> None:
-    parser = _command(commands, "evaluate", "measure the model of a run", "By default on the test set of its data.")
+    parser = _command(
+        commands,
+        "evaluate",
+        "measure the model of a run",
+        "By default on the test set of its data; of a run that was fitted to a table, give a CSV file with the target.",
+    )
     parser.add_argument("run", metavar="RUN", help="folder of a finished run")
+    parser.add_argument("table", nargs="?", metavar="FILE", help="CSV file, of a run that was fitted to a table")
     parser.add_argument("--data", metavar="DATA", help="other data of the same classes, as train takes them")
     parser.add_argument("--data-dir", metavar="DIR", help="folder of the files of mnist or fashion-mnist")
     parser.add_argument("--part", choices=["train", "validation", "test"], default="test", help="default: test")

@@ -24,6 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
     found = opened.predict(path, arguments.backend)
     for column, count in found.unseen.items():
         print(f"note: column {column!r} has {count} values that the model does not know", file=sys.stderr)
+    if found.ignored:
+        print(f"note: the model does not look at {', '.join(map(repr, found.ignored))}", file=sys.stderr)
     if arguments.json:
         print_json(_described(opened.target, found))
     else:
@@ -47,4 +49,5 @@ def _described(target: str, found: TablePredictions) -> dict[str, object]:
         "predictions": found.values,
         "probabilities": found.probabilities,
         "unseen": found.unseen,
+        "ignored": found.ignored,
     }

@@ -7,31 +7,38 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import time
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from portml.backends import Backend, get_backend, to_numpy
-from portml.classical import KFold, StratifiedKFold, clone
 from portml.classical.table_models import TASKS
-from portml.classical.table_pipeline import TablePipeline, pipeline_of, task_of
+from portml.classical.table_pipeline import TablePipeline, finite_numbers, pipeline_of, task_of
 from portml.data import Table, read_table
-from portml.errors import ArgumentError, CheckpointError, DataError, WriteError
-from portml.metrics import accuracy_score, f1_score, mean_absolute_error, r2_score, roc_auc_score
+from portml.errors import ArgumentError, CheckpointError, DataError
 from portml.train.environment import describe_backend, versions
 from portml.train.estimator_files import read_estimator, write_estimator
 from portml.train.files import read_json, write_json
+from portml.train.folders import make_folder, refuse_used
+from portml.train.table_scores import (
+    FoldScores,
+    LearningCurve,
+    cross_validated,
+    learning_curve,
+    means,
+    measured,
+    on_host,
+)
 
-__all__ = ["TABLE_FORMAT", "TablePredictions", "TableRun", "is_table_run"]
+__all__ = ["TABLE_FORMAT", "FittedTable", "TablePredictions", "TableRun", "is_table_run"]
 
 TABLE_FORMAT = "table 1"
+_KNOWN = ("target", "task", "notes", "columns", "score")
 
 
 @dataclass(frozen=True)
@@ -46,20 +53,33 @@ class TablePredictions:
         Of the label predicted; None of models that give none.
     unseen : dict of str to int
         For each column with values that are no category the model tells apart, how many.
+    ignored : list of str
+        Columns that the model does not look at.
     """
 
     values: list[Any]
     probabilities: list[float] | None
     unseen: dict[str, int]
+    ignored: list[str]
 
 
-@dataclass
-class _Folds:
-    """Scores of the folds, and what was predicted of each row while it was held out."""
+@dataclass(frozen=True)
+class FittedTable:
+    """What a model was fitted to, for whoever draws it.
 
-    scores: list[dict[str, float]] = field(default_factory=list)
-    baseline: list[dict[str, float]] = field(default_factory=list)
-    predictions: Any = None
+    Attributes
+    ----------
+    pipeline : TablePipeline
+        Fitted to all rows.
+    table : Table
+    targets, held_out : array (n_rows,)
+        What is true, and what was predicted of each row by a model that had not seen it.
+    """
+
+    pipeline: TablePipeline
+    table: Table
+    targets: Any
+    held_out: Any
 
 
 class TableRun:
@@ -74,10 +94,11 @@ class TableRun:
     folder : Path
     record : dict
         What ``run.json`` holds.
+    target, task : str
     notes : list of str
         What was decided or noticed while it was fitted.
-    held_out : tuple of arrays (n_rows,) or None
-        Targets, and predictions of rows while they were held out; only right after fitting.
+    fitted : FittedTable or None
+        Only right after fitting.
 
     Raises
     ------
@@ -88,14 +109,15 @@ class TableRun:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.record: dict[str, Any] = read_json(self.folder / "run.json")
-        self.held_out: tuple[Any, Any] | None = None
+        self.fitted: FittedTable | None = None
         if not isinstance(self.record, dict) or self.record.get("format") != TABLE_FORMAT:
             raise CheckpointError(f"run: {self.folder} holds no model that was fitted to a table")
-        try:
-            self.target: str = self.record["target"]
-            self.notes: list[str] = self.record["notes"]
-        except KeyError as error:
-            raise CheckpointError(f"run: {self.folder}/run.json is damaged: it lacks {error}") from error
+        absent = [name for name in _KNOWN if name not in self.record]
+        if absent:
+            raise CheckpointError(f"run: {self.folder}/run.json is damaged: it lacks {', '.join(absent)}")
+        self.target: str = self.record["target"]
+        self.task: str = self.record["task"]
+        self.notes: list[str] = self.record["notes"]
 
     @classmethod
     def fit(
@@ -106,6 +128,8 @@ class TableRun:
         *,
         settings: Mapping[str, Any] | None = None,
         task: str | None = None,
+        text: Collection[str] = (),
+        without: Collection[str] = (),
         folds: int = 5,
         seed: int = 0,
         backend: str | Backend | None = None,
@@ -125,6 +149,10 @@ class TableRun:
             Parameters of the estimator.
         task : {"classification", "regression"}, optional
             None takes what the target looks like.
+        text : collection of str
+            Columns that name categories though they look like numbers, such as postal codes.
+        without : collection of str
+            Columns not to look at.
         folds : int
             Parts into which the rows are shuffled, each predicted by a model of the others.
         seed : int
@@ -143,41 +171,37 @@ class TableRun:
             If the folder cannot be written.
         """
         if folder is not None:
-            _refuse_used(Path(folder))
-        began, notes = time.perf_counter(), list[str]()
+            refuse_used(Path(folder))
+        watch, notes = _Watch(), list[str]()
         place = backend if isinstance(backend, Backend) else get_backend(backend)
-        table, y, task = _prepared(data, target, task, notes)
+        table, y, task = _training_data(data, target, task, text, without, notes)
         pipeline = pipeline_of(model, task, dict(settings or {}), seed=seed, backend=place.name)
         with _gathered(notes):
-            measured = _cross_validated(pipeline, table, y, task, folds, seed, notes)
             pipeline.fit(table, y)
-        if pipeline.left_out_:
-            notes.append(f"left out, as they have no values: {', '.join(pipeline.left_out_)}")
+            scores = cross_validated(pipeline, table, y, task, folds, seed, notes)
+        notes += _noticed(pipeline)
         record: dict[str, Any] = {
             "format": TABLE_FORMAT,
+            "status": "finished",
             "target": target,
             "task": task,
             "model": {"name": model, "estimator": repr(pipeline.model)},
             "settings": {name: _plain(value) for name, value in (settings or {}).items()},
             "seed": seed,
             "data": _described(data, table),
-            "columns": {"numbers": pipeline.numbers_, "text": pipeline.text_, "left_out": pipeline.left_out_},
+            "columns": _columns(pipeline),
             "classes": sorted({*y.tolist()}) if task == TASKS[0] else None,
-            "folds": len(measured.scores),
-            "scores": measured.scores,
-            "score": _means(measured.scores),
-            "baseline": _means(measured.baseline),
+            "folds": folds,
+            **_scored(scores),
             "notes": notes,
             "versions": versions(),
             "backend": describe_backend(place),
-            "times": {"until": datetime.now(UTC).isoformat(timespec="seconds")},
         }
-        chosen = _make_folder(Path(data), model, seed) if folder is None else Path(folder)
+        chosen = make_folder(_folder_name(Path(data), model, seed)) if folder is None else Path(folder)
         write_estimator(chosen / "model.safetensors", pipeline)
-        record["times"]["seconds"] = round(time.perf_counter() - began, 3)
-        write_json(chosen / "run.json", record)
+        write_json(chosen / "run.json", {**record, "times": watch.read()})
         run = cls(chosen)
-        run.held_out = (y, measured.predictions)
+        run.fitted = FittedTable(pipeline, table, y, scores.predictions)
         return run
 
     def predict(self, data: str | Path | Table, backend: str | Backend | None = None) -> TablePredictions:
@@ -188,17 +212,68 @@ class TableRun:
         CheckpointError
             If the model's file is missing or damaged.
         DataError
-            If the table lacks a column; the message names it.
+            If the table lacks a column, or has text or infinity where the model wants numbers; the message names it.
+        """
+        pipeline = self.load_pipeline(backend)
+        table = data if isinstance(data, Table) else read_table(data, text=pipeline.not_numbers)
+        values = on_host(pipeline.predict(table)).tolist()
+        probabilities = pipeline.predict_proba(table)
+        best = None if probabilities is None else to_numpy(probabilities).max(axis=1).tolist()
+        expected = {*pipeline.columns, *pipeline.left_out_, self.target}
+        return TablePredictions(values, best, pipeline.unseen_, [name for name in table if name not in expected])
+
+    def evaluate(self, data: str | Path, backend: str | Backend | None = None) -> tuple[dict[str, float], int]:
+        """Measure the model on the rows of a CSV file that has the target too.
+
+        Returns
+        -------
+        scores : dict of str to float
+            By the names of those of cross-validation.
+        n_rows : int
+            How many rows have the target, and were measured.
+
+        Raises
+        ------
+        CheckpointError, DataError
+            As `predict`; and if the file lacks the target, or has other than classes or numbers there.
+        """
+        pipeline = self.load_pipeline(backend)
+        classes = self.record["classes"]
+        names_are_text = classes is not None and any(isinstance(each, str) for each in classes)
+        table = read_table(data, text=[*pipeline.not_numbers, *[self.target] * names_are_text])
+        table, y = _with_target(data, table, self.target, least=1, notes=[])
+        y = _as_task(data, self.target, y, self.task, is_text=names_are_text)
+        predicted = on_host(pipeline.predict(table))
+        return measured(pipeline, table, y, predicted, self.task), len(y)
+
+    def load_pipeline(self, backend: str | Backend | None = None) -> TablePipeline:
+        """The fitted pipeline, on a backend.
+
+        Raises
+        ------
+        CheckpointError
+            If its file is missing or damaged.
         """
         place = backend if isinstance(backend, Backend) else get_backend(backend)
         pipeline = read_estimator(self.folder / "model.safetensors", place)
         if not isinstance(pipeline, TablePipeline):
             raise CheckpointError(f"run: {self.folder}/model.safetensors holds no model of a table")
-        table = data if isinstance(data, Table) else read_table(data)
-        values = to_numpy_or_text(pipeline.predict(table)).tolist()
-        probabilities = pipeline.predict_proba(table)
-        best = None if probabilities is None else to_numpy(probabilities).max(axis=1).tolist()
-        return TablePredictions(values, best, pipeline.unseen_)
+        return pipeline
+
+    def learning_curve(self) -> LearningCurve:
+        """Fit again to ever fewer rows; right after fitting only.
+
+        Raises
+        ------
+        ArgumentError
+            If the run was opened, so that its rows are not at hand.
+        """
+        if self.fitted is None:
+            raise ArgumentError("run: its rows are at hand right after fitting only; fit it again")
+        known = self.fitted
+        return learning_curve(
+            known.pipeline, known.table, known.targets, self.task, self.record["folds"], self.record["seed"]
+        )
 
 
 def is_table_run(folder: str | Path) -> bool:
@@ -210,113 +285,103 @@ def is_table_run(folder: str | Path) -> bool:
     return isinstance(record, dict) and record.get("format") == TABLE_FORMAT
 
 
-def to_numpy_or_text(labels: Any) -> Any:
-    """Labels on the host, where text is already."""
-    return labels if getattr(labels, "dtype", None) is not None and labels.dtype == object else to_numpy(labels)
-
-
-def _prepared(data: str | Path, target: str, task: str | None, notes: list[str]) -> tuple[Table, Any, str]:
+def _training_data(
+    data: str | Path,
+    target: str,
+    task: str | None,
+    text: Collection[str],
+    without: Collection[str],
+    notes: list[str],
+) -> tuple[Table, Any, str]:
     """The table without the target, the target, and the task."""
-    table = read_table(data)
-    if target not in table.columns:
-        raise ArgumentError(f"target: {data} has no column {target!r}; it has {', '.join(map(repr, table.columns))}")
-    y = table[target]
-    there = _positions([value is not None and value == value for value in y.tolist()])
-    if len(there) < 2:
-        raise DataError(f"{data}: column {target!r} has {len(there)} values; expected at least 2 to learn from")
-    if len(there) < len(y):
-        notes.append(f"left out {len(y) - len(there)} of {len(y)} rows, which lack the target")
-    table, y = _rows(table.without(target), there), y[there]
+    table = read_table(data, text=text)
+    for argument, names in (("target", [target]), ("text", text), ("without", without)):
+        for name in names:
+            _see_column(data, table, name, argument)
+    if target in without:
+        raise ArgumentError(f"without: {target!r} is the target; leave out other columns")
+    table = table.without(*without)
+    for name in table.without(target).numeric:
+        finite_numbers(table, name)  # here, where rows are still those of the file
+    table, y = _with_target(data, table, target, least=2, notes=notes)
+    notes += [
+        f"column {name!r} counts the rows, which a model may learn by heart; --without leaves it out"
+        for name in table.numeric
+        if bool((table[name][1:] - table[name][:-1] == 1).all())
+    ]
     if task is None:
         task, why = task_of(y)
         notes.append(f"task: {task}, as {why}; --task overrides")
     elif task not in TASKS:
         raise ArgumentError(f"task: expected one of {', '.join(TASKS)}, got {task!r}")
-    is_text = y.dtype == object
-    if task == TASKS[1] and is_text:
-        raise ArgumentError(f"task: column {target!r} is text, which cannot be the target of a regression")
-    if task == TASKS[0] and not is_text:
-        if not bool((y == y.round()).all()):
-            raise ArgumentError(f"task: column {target!r} has numbers that are not whole, which name no classes")
-        y = y.astype("int64")
-    if task == TASKS[0] and len({*y.tolist()}) < 2:
-        raise DataError(f"{data}: column {target!r} has one class only, {y[0]!r}; expected at least 2")
+    y = _as_task(data, target, y, task, is_text=y.dtype == object)
+    if len({*y.tolist()}) < 2:
+        kind = "class" if task == TASKS[0] else "value"
+        raise DataError(f"{data}: column {target!r} has one {kind} only, {y.tolist()[0]!r}; expected at least 2")
     return table, y, task
 
 
-def _cross_validated(
-    pipeline: TablePipeline, table: Table, y: Any, task: str, folds: int, seed: int, notes: list[str]
-) -> _Folds:
-    n = len(y)
-    if not 2 <= folds <= n:
-        raise ArgumentError(f"folds: expected from 2 to the number of rows, {n}, got {folds}")
-    measured, predictions = _Folds(), [None] * n
-    rarest = min(Counter(y.tolist()).values()) if task == TASKS[0] else 0
-    if task == TASKS[0] and rarest < folds:
-        notes.append(f"the rarest class has {rarest} rows, too few for each of {folds} folds")
-    kind = StratifiedKFold if rarest >= folds else KFold
-    for train, test in kind(folds, shuffle=True, random_state=seed).split(y, y):
-        if task == TASKS[0] and len({*y[train].tolist()}) < 2:
-            raise DataError("a fold would leave one class only to learn from; give fewer folds, or more rows")
-        fitted = clone(pipeline).fit(_rows(table, train), y[train])
-        held_out = _rows(table, test)
-        predicted = to_numpy_or_text(fitted.predict(held_out))
-        for row, value in zip(test.tolist(), predicted.tolist(), strict=True):
-            predictions[row] = value
-        typical = _typical(y[train], task)
-        constant = y[test].copy()
-        constant[:] = typical
-        probabilities = fitted.predict_proba(held_out) if task == TASKS[0] else None
-        measured.scores.append(_scores(y[test], predicted, task) | _area(y[test], fitted, probabilities))
-        measured.baseline.append(_scores(y[test], constant, task))
-    measured.predictions = y.copy()
-    measured.predictions[:] = predictions
-    return measured
+def _with_target(data: str | Path, table: Table, target: str, least: int, notes: list[str]) -> tuple[Table, Any]:
+    """The columns beside the target, and the target; of the rows that have it."""
+    _see_column(data, table, target, "target")
+    y = table[target]
+    there = _positions([value is not None and value == value for value in y.tolist()])
+    if len(there) < least:
+        raise DataError(f"{data}: column {target!r} has {len(there)} values; expected at least {least}")
+    if len(there) < len(y):
+        notes.append(f"left out {len(y) - len(there)} of {len(y)} rows, which lack the target")
+    if y.dtype != object and bool((abs(y[there]) == float("inf")).any()):
+        raise DataError(f"{data}: column {target!r}, which is to be predicted, holds infinite numbers")
+    return table.without(target).rows(there), y[there]
 
 
-def _typical(y: Any, task: str) -> Any:
-    """What one predicts who has not looked at the columns: the most frequent class, or the mean."""
+def _see_column(data: str | Path, table: Table, name: str, argument: str) -> None:
+    if name not in table.columns:
+        there = ", ".join(map(repr, table.columns))
+        raise ArgumentError(f"{argument}: {data} has no column {name!r}; it has {there}")
+
+
+def _as_task(data: str | Path, target: str, y: Any, task: str, is_text: bool) -> Any:
+    """Targets as the task wants them: labels that are text or whole, or numbers."""
     if task == TASKS[1]:
-        return float(y.mean())
-    counts = Counter(y.tolist())
-    return min(counts, key=lambda value: (-counts[value], value))
+        if y.dtype == object:
+            raise DataError(f"{data}: column {target!r} is text, which cannot be the target of a regression")
+        return y
+    if is_text:
+        return y
+    if y.dtype == object:
+        raise DataError(f"{data}: column {target!r} has text; expected whole numbers, which name the classes")
+    if not bool((y == y.round()).all()):
+        raise DataError(f"{data}: column {target!r} has numbers that are not whole, which name no classes")
+    return y.astype("int64")
 
 
-def _scores(y: Any, predicted: Any, task: str) -> dict[str, float]:
-    if task == TASKS[0]:
-        macro = f1_score(y, predicted, average="macro", zero_division=0)
-        return {"accuracy": float(accuracy_score(y, predicted)), "macro F1": float(macro)}
-    error = float(mean_absolute_error(y, predicted))
-    return ({"R2": float(r2_score(y, predicted))} if len(y) > 1 else {}) | {"MAE": error}
+def _noticed(pipeline: TablePipeline) -> list[str]:
+    notes = []
+    if pipeline.left_out_:
+        notes.append(f"left out, as they have no values: {', '.join(pipeline.left_out_)}")
+    if pipeline.dates_:
+        notes.append(f"dates, taken as days: {', '.join(pipeline.dates_)}")
+    for name, count in pipeline.merged_.items():
+        notes.append(
+            f"column {name!r} has {count} different texts; the {pipeline.max_categories} most frequent are told apart"
+        )
+    return notes
 
 
-def _area(y: Any, fitted: TablePipeline, probabilities: Any) -> dict[str, float]:
-    """ROC-AUC where it is defined: the model gives probabilities, and every class it knows is among the labels."""
-    if probabilities is None:
-        return {}
-    classes = to_numpy_or_text(fitted.model_.classes_).tolist()
-    if {*y.tolist()} != {*classes}:
-        return {}
-    found = to_numpy(probabilities)
-    if len(classes) == 2:
-        is_second = y == classes[1]
-        return {"ROC-AUC": float(roc_auc_score(is_second.astype("int64"), found[:, 1]))}
-    return {"ROC-AUC": float(roc_auc_score(y, found, multi_class="ovr"))}
+def _columns(pipeline: TablePipeline) -> dict[str, Any]:
+    """The columns by what they are taken for; of text with the categories, whose places are their codes."""
+    known = [] if pipeline.encoder_ is None else [each.tolist() for each in pipeline.encoder_.categories_]
+    return {
+        "numbers": pipeline.numbers_,
+        "dates": pipeline.dates_,
+        "text": dict(zip(pipeline.text_, known, strict=True)),
+        "left_out": pipeline.left_out_,
+    }
 
 
-def _means(scores: list[dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Mean and standard deviation over the folds that have a measure."""
-    found = {}
-    for name in dict.fromkeys(name for each in scores for name in each):
-        values = [each[name] for each in scores if name in each]
-        mean = math.fsum(values) / len(values)
-        spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
-        found[name] = {"mean": mean, "std": spread}
-    return found
-
-
-def _rows(table: Table, rows: Any) -> Table:
-    return Table({name: column[rows] for name, column in table.columns.items()})
+def _scored(scores: FoldScores) -> dict[str, Any]:
+    return {"scores": scores.scores, "score": means(scores.scores), "baseline": means(scores.baseline)}
 
 
 def _positions(flags: list[bool]) -> Any:
@@ -330,17 +395,28 @@ def _gathered(notes: list[str]) -> Iterator[None]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
-    said: Callable[[Any], str] = lambda each: " ".join(str(each.message).split())  # noqa: E731
-    notes.extend(dict.fromkeys(map(said, caught)))
+    notes.extend(dict.fromkeys(" ".join(str(each.message).split()) for each in caught))
+
+
+class _Watch:
+    def __init__(self) -> None:
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        self.clock, self.processor = time.perf_counter(), time.process_time()
+
+    def read(self) -> dict[str, Any]:
+        return {
+            "started": self.started,
+            "seconds": round(time.perf_counter() - self.clock, 3),
+            "processor_seconds": round(time.process_time() - self.processor, 3),
+        }
 
 
 def _described(data: str | Path, table: Table) -> dict[str, Any]:
-    content = Path(data).read_bytes()
     return {
         "path": str(data),
         "rows": table.n_rows,
         "columns": len(table),
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "sha256": hashlib.sha256(Path(data).read_bytes()).hexdigest(),
     }
 
 
@@ -348,21 +424,5 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else repr(value)
 
 
-def _refuse_used(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ArgumentError(f"out: expected a new or empty folder, got {folder}, which has something in it")
-
-
-def _make_folder(data: Path, model: str, seed: int) -> Path:
-    """``runs/<data>-<model>-seed<seed>``, with a number behind it where that is taken."""
-    name = f"{data.name.removesuffix('.gz').removesuffix('.csv') or 'data'}-{model}-seed{seed}"
-    number = 1
-    while True:
-        folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
-        try:
-            folder.mkdir(parents=True)
-            return folder
-        except FileExistsError:
-            number += 1
-        except OSError as error:
-            raise WriteError(f"{folder} could not be made: {error.strerror or error}; choose another folder") from error
+def _folder_name(data: Path, model: str, seed: int) -> str:
+    return f"{data.name.removesuffix('.gz').removesuffix('.csv') or 'data'}-{model}-seed{seed}"
