@@ -55,6 +55,16 @@ def is_text(array: Any) -> bool:
     return isinstance(array, np.ndarray) and array.dtype.kind in "OUS"
 
 
+def is_scalar(value: Any) -> bool:
+    """Whether a value is a number or truth value of NumPy."""
+    return isinstance(value, np.number | np.bool_)
+
+
+def scalar(value: Any, dtype: str) -> Any:
+    """A number or truth value of NumPy."""
+    return np.asarray(value, dtype=dtype)[()]
+
+
 def host_array(data: Any, name: str) -> HostArray:
     """`data` as a NumPy array of whatever it holds.
 
@@ -261,6 +271,17 @@ def most_frequent_object(values: HostArray, of_none: Any) -> Any:
     """The text that occurs most often, of several the first in order; `of_none` where there is none."""
     counts = Counter(values.tolist())
     return min(counts, key=lambda value: (-counts[value], value)) if counts else of_none
+
+
+def objects_of_kind(values: list[Any], shape: list[int], kind: str) -> HostArray:
+    """An array of objects ("O") or of text as wide as its longest ("U", "S")."""
+    array = objects(values).reshape(shape)
+    return array if kind == "O" else array.astype(kind)
+
+
+def float_array(values: list[float]) -> HostArray:
+    """Numbers (n,) as float64."""
+    return np.asarray(values, dtype=np.float64)
 
 
 def stack_objects(columns: list[HostArray]) -> HostArray:

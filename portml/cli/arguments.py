@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from portml import __version__
+from portml.classical.table_models import MODELS, TASKS
 
 __all__ = ["SETTINGS", "parse"]
 
@@ -42,6 +43,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--version", action="version", version=f"portml {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_train(commands)
+    _add_fit(commands)
     _add_evaluate(commands)
     _add_predict(commands)
     _add_info(commands)
@@ -111,9 +113,51 @@ def _check_train(parser: argparse.ArgumentParser, arguments: argparse.Namespace)
         parser.error(f"argument {_option(given[0])}: a run is resumed with its own settings; leave it out")
 
 
+def _add_fit(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "fit",
+        "fit a classical model to a CSV file, and measure it by cross-validation",
+        "Missing numbers become medians, dates days, and text categories. Leaves a folder RUN for portml predict and "
+        "portml evaluate, with the model, its scores and figures.",
+    )
+    parser.add_argument("data", metavar="DATA", help="CSV file whose first line names the columns")
+    parser.add_argument("--target", metavar="COLUMN", required=True, help="the column to predict")
+    parser.add_argument("--model", choices=[*MODELS], default="random-forest", help="default: random-forest")
+    parser.add_argument(
+        "--set", metavar="NAME=VALUE", action="append", default=[], help="parameter of the model; can be repeated"
+    )
+    parser.add_argument(
+        "--text",
+        metavar="COLUMN",
+        action="append",
+        default=[],
+        help="a column of categories that look like numbers, such as postal codes; can be repeated",
+    )
+    parser.add_argument(
+        "--without", metavar="COLUMN", action="append", default=[], help="a column not to look at; can be repeated"
+    )
+    parser.add_argument("--task", choices=TASKS, help="default: what the target looks like")
+    parser.add_argument("--folds", type=int, default=5, metavar="N", help="default: 5")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the folds and of the model; default: 0")
+    parser.add_argument(
+        "--out", metavar="DIR", help="folder of the run, new or empty (default: runs/DATA-MODEL-seedN, numbered)"
+    )
+    parser.add_argument("--no-figures", action="store_true", help="draw nothing, which also saves the learning curve")
+    _add_backend(parser)
+    _add_json(parser)
+    parser.set_defaults(command=_lazily("portml.cli.fit"))
+
+
 def _add_evaluate(commands: Any) -> None:
-    parser = _command(commands, "evaluate", "measure the model of a run", "By default on the test set of its data.")
+    parser = _command(
+        commands,
+        "evaluate",
+        "measure the model of a run",
+        "By default on the test set of its data; of a run that was fitted to a table, give a CSV file with the target.",
+    )
     parser.add_argument("run", metavar="RUN", help="folder of a finished run")
+    parser.add_argument("table", nargs="?", metavar="FILE", help="CSV file, of a run that was fitted to a table")
     parser.add_argument("--data", metavar="DATA", help="other data of the same classes, as train takes them")
     parser.add_argument("--data-dir", metavar="DIR", help="folder of the files of mnist or fashion-mnist")
     parser.add_argument("--part", choices=["train", "validation", "test"], default="test", help="default: test")
@@ -126,12 +170,13 @@ def _add_predict(commands: Any) -> None:
     parser = _command(
         commands,
         "predict",
-        "say of which class images are",
+        "say of which class images are, or what the rows of a table",
+        "Of a run that was fitted to a table, give one CSV file; its columns are found by name. "
         "Images are converted to the shape the model was trained on. The digits and mnist are bright ink on black; "
         "give --invert for dark ink on white.",
     )
     parser.add_argument("run", metavar="RUN", help="folder of a finished run")
-    parser.add_argument("images", metavar="IMAGE", nargs="+", help="PNG, JPEG or .npy file")
+    parser.add_argument("images", metavar="FILE", nargs="+", help="PNG, JPEG or .npy files, or one CSV file")
     parser.add_argument("--invert", action="store_true", help="make dark bright and bright dark first")
     _add_backend(parser)
     _add_json(parser)

@@ -8,16 +8,20 @@ from typing import Any
 import numpy as np
 
 from portml.backends import to_numpy
+from portml.cli import predict_table
 from portml.cli.output import percent, print_json
 from portml.data import load_image
 from portml.errors import ArgumentError
 from portml.train import Run
+from portml.train.table_run import is_table_run
 
 __all__ = ["run"]
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the class of each image, and its probability."""
+    """Print the class of each image, and its probability; or what is predicted of the rows of a table."""
+    if is_table_run(arguments.run):
+        return predict_table.run(arguments)
     opened = Run(arguments.run)
     if len(opened.input_shape) != 3:
         raise ArgumentError(

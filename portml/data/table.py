@@ -6,7 +6,7 @@ import csv
 import gzip
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,10 @@ class Table(Mapping[str, HostArray]):
             self[name]
         return Table({name: column for name, column in self.columns.items() if name not in names})
 
+    def rows(self, places: HostArray) -> Table:
+        """The rows at `places` (n,), in that order."""
+        return Table({name: column[places] for name, column in self.columns.items()})
+
     def matrix(self) -> HostArray:
         """The rows (n_rows, n_columns): float64 if all columns are numbers, else objects."""
         if not self.columns:
@@ -89,7 +93,7 @@ class Table(Mapping[str, HostArray]):
         return np.stack([column.astype(kind) for column in self.columns.values()], axis=1)
 
 
-def read_table(path: str | Path, *, delimiter: str | None = None) -> Table:
+def read_table(path: str | Path, *, delimiter: str | None = None, text: Collection[str] = ()) -> Table:
     """Read a CSV file.
 
     The first line names the columns.  A column all of whose values are numbers or missing is numeric, any other is
@@ -101,6 +105,9 @@ def read_table(path: str | Path, *, delimiter: str | None = None) -> Table:
         In UTF-8; one that ends in ``.gz`` is decompressed.
     delimiter : str, optional
         None takes the comma, semicolon, tab or bar that the header has most of.
+    text : collection of str
+        Columns that are text though all their values may look like numbers, such as postal codes: "01234" keeps its
+        zero.  Names that the file lacks are passed over.
 
     Returns
     -------
@@ -113,11 +120,11 @@ def read_table(path: str | Path, *, delimiter: str | None = None) -> Table:
         with the same one; the message names the file and the line.
     """
     path = Path(path)
-    text = _text(path)
+    content = _text(path)
     if delimiter is None:
-        header = text.lstrip("\r\n").partition("\n")[0]
+        header = content.lstrip("\r\n").partition("\n")[0]
         delimiter = max(_DELIMITERS, key=header.count)  # of none the comma, which comes first
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    lines = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
     rows: list[list[str]] = []
     names: list[str] = []
     try:
@@ -138,7 +145,8 @@ def read_table(path: str | Path, *, delimiter: str | None = None) -> Table:
         raise DataError(f"{path}: the file is empty; expected a line with the names of the columns and rows under it")
     if not rows:
         raise DataError(f"{path}: there are no rows under the names of the columns")
-    return Table({name: _column(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)})
+    columns = zip(names, zip(*rows, strict=True), strict=True)
+    return Table({name: _column(values, name in text) for name, values in columns})
 
 
 def _text(path: Path) -> str:
@@ -167,10 +175,10 @@ def _column_names(path: Path, row: list[str]) -> list[str]:
     return names
 
 
-def _column(values: Sequence[str]) -> HostArray:
-    """Values as numbers if all that are there are, else as text."""
+def _column(values: Sequence[str], is_text: bool) -> HostArray:
+    """Values as numbers if all that are there are, and the column is not said to be text."""
     found = [None if value.strip() in MISSING else value.strip() for value in values]
-    if all(value is None or _NUMBER.fullmatch(value) for value in found):
+    if not is_text and all(value is None or _NUMBER.fullmatch(value) for value in found):
         return np.asarray([np.nan if value is None else float(value) for value in found], dtype=np.float64)
     column = np.empty(len(found), dtype=object)
     column[:] = found

@@ -30,6 +30,7 @@ from portml.train.callbacks import Callback
 from portml.train.environment import describe_backend, versions
 from portml.train.evaluation import evaluate, predict
 from portml.train.files import read_arrays, read_json, remove_partial_files, write_arrays, write_json
+from portml.train.folders import make_folder, refuse_used
 from portml.train.history import History
 from portml.train.recipe import Recipe
 from portml.train.trainer import Trainer
@@ -96,7 +97,7 @@ class Run:
             If the folder or its record cannot be written.
         """
         if folder is not None:
-            _refuse_used(Path(folder))
+            refuse_used(Path(folder))
         prepared = _Prepared(recipe)
         record = {
             "format": _FORMAT,
@@ -109,7 +110,7 @@ class Run:
             "times": {"started": _now(), "seconds": 0.0, "processor_seconds": 0.0},
             "epochs_done": 0,
         }
-        chosen = _make_folder(recipe) if folder is None else Path(folder)
+        chosen = make_folder(_folder_name(recipe)) if folder is None else Path(folder)
         write_json(chosen / "run.json", record)
         run = cls(chosen)
         run._prepared = prepared
@@ -376,29 +377,8 @@ def _recipe_of(record: Any, folder: Path) -> Recipe:
         raise CheckpointError(f"run: {folder}/run.json is no record of a training run ({error})") from error
 
 
-def _refuse_used(folder: Path) -> None:
-    """A run is never written over another one, or into somebody's folder."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ArgumentError(
-            f"out: expected a new or empty folder, got {folder}, which has something in it; "
-            "choose another, or resume the run that is there"
-        )
-
-
-def _make_folder(recipe: Recipe) -> Path:
-    """``runs/<data>-<model>-seed<seed>``, with a number behind it where that is taken; made at once, so it is ours."""
-    name = f"{Path(recipe.data).stem or 'data'}-{recipe.model}-seed{recipe.seed}"
-    number = 1
-    while True:
-        folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
-        try:
-            folder.mkdir(parents=True)
-        except OSError as error:
-            if folder.exists():
-                number += 1
-                continue
-            raise WriteError(f"{folder} could not be made: {error.strerror or error}; choose another folder") from error
-        return folder
+def _folder_name(recipe: Recipe) -> str:
+    return f"{Path(recipe.data).stem or 'data'}-{recipe.model}-seed{recipe.seed}"
 
 
 def _check_finite(role: str, measured: Mapping[str, float]) -> None:

@@ -48,6 +48,20 @@ def test_what_only_looks_like_a_number_is_text(tmp_path: Path) -> None:
     assert table.text == ["a", "b", "c"]
 
 
+def test_columns_said_to_be_text_keep_their_zeros(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path, "zip,n\n01234,1\n,2\n"), text=["zip", "absent"])
+    assert table["zip"].tolist() == ["01234", None]
+    assert table.numeric == ["n"]
+
+
+def test_rows_are_taken_in_the_order_asked_for() -> None:
+    table = Table({"a": np.asarray([1.0, 2.0, 3.0]), "b": np.asarray(["x", None, "z"], dtype=object)})
+    assert {name: column.tolist() for name, column in table.rows(np.asarray([2, 0])).items()} == {
+        "a": [3.0, 1.0],
+        "b": ["z", "x"],
+    }
+
+
 def test_compressed_files_marks_and_empty_lines_are_read(tmp_path: Path) -> None:
     path = tmp_path / "data.csv.gz"
     path.write_bytes(gzip.compress("\ufeffa,b\n\n1,2\n\n".encode()))

@@ -205,6 +205,18 @@ def test_a_fit_is_drawn_with_its_loss(backend: Backend) -> None:
         plots.RegressionFitDisplay.from_estimator(LinearRegression(), X, y)
 
 
+def test_predictions_of_many_features_are_drawn_against_the_truth(backend: Backend) -> None:
+    true, predicted = backend.asarray(np.asarray([1.0, 2.0, 4.0])), backend.asarray(np.asarray([1.5, 2.0, 3.0]))
+    display = plots.RegressionFitDisplay.from_predictions(true, predicted)
+    axes = display.axes["fit"]
+    assert axes.collections[0].get_offsets().tolist() == [[1, 1.5], [2, 2], [4, 3]]
+    assert [line.tolist() for line in axes.get_lines()[0].get_data()] == [[1, 4], [1, 4]]
+    assert display.score == pytest.approx(1 - 1.25 / (14 / 3))
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("true", "predicted")
+    with pytest.raises(ShapeError, match="y_pred: expected one for each of 3 samples"):
+        plots.RegressionFitDisplay.from_predictions(true, [1.0])
+
+
 def test_the_entropy_curve_is_shannons() -> None:
     display = plots.EntropyCurveDisplay.from_formula(9)
     p = np.linspace(0, 1, 9)[1:-1]
