@@ -197,7 +197,7 @@ if __name__ == "__main__":
     parser.add_argument("--model", choices=SETTINGS, default="lstm")
     parser.add_argument("--backend", default="numpy", help="numpy (default), cupy or auto")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=None, help="1200, or 40 with --quick")
+    parser.add_argument("--steps", type=int, default=None, help="1000, or 40 with --quick")
     parser.add_argument("--quick", action="store_true", help="a small model and short windows, to see that it runs")
     parser.add_argument("--text", default=None, help="a file of verses such as 'Ge1:1 In the beginning'")
     parser.add_argument("--prompt", default="And the LORD said")
@@ -209,7 +209,7 @@ if __name__ == "__main__":
         given.model,
         given.backend,
         given.seed,
-        given.steps if given.steps is not None else (40 if given.quick else 1200),
+        given.steps if given.steps is not None else (40 if given.quick else 1000),
         quick=given.quick,
         text=given.text,
         prompt=given.prompt,
