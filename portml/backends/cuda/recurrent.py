@@ -26,7 +26,7 @@ Two = tuple[Array, Array]
 
 RECURRENT_STEP = CudaKernel(
     "recurrent_step",
-    "const T* z, const T* product, const T* bias_ih, const T* bias_hh, const T* h, const int64* lengths, bool relu, "
+    "const T* z, const T* product, const T* bias_ih, const T* bias_hh, const T* h, const int64* lengths, int64 relu, "
     "int64 t, int64 before, int64 size, T* states, T* y",
     """
     const int64 here = t * n + i;
@@ -44,7 +44,7 @@ RECURRENT_STEP = CudaKernel(
 
 RECURRENT_STEP_BACKWARD = CudaKernel(
     "recurrent_step_backward",
-    "const T* g, const T* states, const T* back, const int64* lengths, bool relu, "
+    "const T* g, const T* states, const T* back, const int64* lengths, int64 relu, "
     "int64 t, int64 after, int64 size, T* dh, T* dz",
     """
     const int64 b = i / size, here = t * n + i;
@@ -74,8 +74,8 @@ def _recurrent(
     reverse: bool = False,
     out: Any = None,
 ) -> Two:
-    arrays = x, h, weight_ih, weight_hh, bias_ih, bias_hh, lengths
-    results, _ = _forward(arrays, nonlinearity, reverse, outputs(out, 2), None)
+    arguments = x, h, weight_ih, weight_hh, bias_ih, bias_hh, lengths, nonlinearity
+    results, _ = _forward(arguments, reverse, outputs(out, 2), None)
     return results
 
 
@@ -94,14 +94,14 @@ def _recurrent_saving(
     out: Any = None,
 ) -> tuple[Two, Array]:
     to_results, to_states = outputs(out, 2)
-    arrays = x, h, weight_ih, weight_hh, bias_ih, bias_hh, lengths
-    return _forward(arrays, nonlinearity, reverse, outputs(to_results, 2), to_states)
+    arguments = x, h, weight_ih, weight_hh, bias_ih, bias_hh, lengths, nonlinearity
+    return _forward(arguments, reverse, outputs(to_results, 2), to_states)
 
 
-def _forward(arrays: Any, nonlinearity: str, reverse: bool, to_results: Any, to_states: Any) -> tuple[Two, Array]:
-    twins.refuse_unfit_recurrent(*arrays, nonlinearity=nonlinearity)
-    x, h, weight_ih, weight_hh, bias_ih, bias_hh = map(contiguous, arrays[:6])
-    lengths = lengths_of(arrays[6])
+def _forward(arguments: Any, reverse: bool, to_results: Any, to_states: Any) -> tuple[Two, Array]:
+    twins.refuse_unfit_recurrent(*arguments)
+    x, h, weight_ih, weight_hh, bias_ih, bias_hh = map(contiguous, arguments[:6])
+    lengths, relu = lengths_of(arguments[6]), int(arguments[7] == "relu")
     xp, every = namespace(x), (x.shape[0], *h.shape)
     z, recur = projected(x, weight_ih), xp.matrix_transpose(weight_hh)
     product = empty_like_rows(x, h.shape[:1], h.shape[1])
@@ -111,7 +111,7 @@ def _forward(arrays: Any, nonlinearity: str, reverse: bool, to_results: Any, to_
     now = h
     for step in walk(x.shape[0], reverse):
         xp.matmul(now, recur, out=product)
-        given = (z, product, bias_ih, bias_hh, h, lengths, nonlinearity == "relu")
+        given = (z, product, bias_ih, bias_hh, h, lengths, relu)
         launch(RECURRENT_STEP, *given, *step, h.shape[1], states, y, size=h.size)
         now = states[step.now, ...]
     results = tuple(map(deliver, (states if y is None else y, copied(now)), to_results))
@@ -139,7 +139,7 @@ def _recurrent_backward(
     xp, size = namespace(states), h.shape[1]
     dh, dz, back, after = copied(g[1]), empty_like_rows(states, x.shape[:2], size), None, -1
     for now, _ in reversed([*walk(x.shape[0], reverse)]):
-        given = (g_y, states, back, lengths, nonlinearity == "relu")
+        given = (g_y, states, back, lengths, int(nonlinearity == "relu"))
         launch(RECURRENT_STEP_BACKWARD, *given, now, after, size, dh, dz, size=h.size)
         back = empty_like_rows(states, h.shape[:1], size) if back is None else back
         xp.matmul(dz[now, ...], weight_hh, out=back)
