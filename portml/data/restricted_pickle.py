@@ -17,7 +17,8 @@ __all__ = ["read_pickle"]
 
 Names = Mapping[str, Callable[..., Any]]
 
-_LARGEST = 64 << 20
+# Each byte may be an empty dictionary of 64, so this bounds the memory too; ten thousand tensors need 2 MiB.
+_LARGEST = 16 << 20
 _MARK = object()
 _VALUES = {
     *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),
@@ -108,7 +109,7 @@ class _Machine:
             stack.append(self.allowed(argument.replace(" ", ".")))
         elif name == "STACK_GLOBAL":
             attribute, module = stack.pop(), stack.pop()
-            stack.append(self.allowed(f"{module}.{attribute}"))
+            stack.append(self.allowed(f"{_of(str, module)}.{_of(str, attribute)}"))
         elif name not in ("PROTO", "FRAME"):
             self.put_together(name)
 

@@ -142,10 +142,12 @@ class _Archive:
     def _storage(self, identifier: Any) -> HostArray:
         """The storage of ``("storage", type, key, place, number of elements)``, read once."""
         if not isinstance(identifier, tuple) or len(identifier) != 5 or identifier[0] != "storage":
-            raise CheckpointError(f"its pickle refers to {str(identifier)[:60]}, expected a storage")
+            raise CheckpointError(f"its pickle refers to a {type(identifier).__name__}, expected a storage")
         _, kind, key, _, size = identifier
-        if kind not in _STORAGE_NAMES or not isinstance(key, str) or not isinstance(size, int) or size < 0:
-            raise CheckpointError(f"its pickle refers to {str(identifier)[:60]}, expected a storage")
+        if not isinstance(kind, str) or not isinstance(key, str) or type(size) is not int or size < 0:
+            raise CheckpointError("its pickle refers to a storage without type, name or size")
+        if kind not in _STORAGE_NAMES:
+            raise CheckpointError(f"its pickle refers to a storage of type {kind[:60]!r}")
         if (kind, key) not in self.storages:
             if not self._has(f"data/{key}"):
                 raise CheckpointError(f"storage {key!r} is missing")
@@ -182,9 +184,13 @@ def _rebuild(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Host
     if count == 0:
         return np.empty(size, dtype=storage.dtype)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-    # More elements than the storage has would be one number many times over: a few bytes that fill a memory.
-    if last >= len(storage) or count > len(storage):
+    if last >= len(storage):
         raise CheckpointError(f"a tensor of shape {size} does not fit into its storage of {len(storage)} numbers")
+    if count > len(storage):
+        # One number many times over: a few bytes that would fill a memory as soon as they are copied.
+        raise CheckpointError(
+            f"a tensor of shape {size} repeats its {len(storage)} numbers; save it with tensor.contiguous()"
+        )
     steps = tuple(step * storage.itemsize for step in stride)
     return np.lib.stride_tricks.as_strided(storage[offset:], size, steps, writeable=False)
 
@@ -225,7 +231,7 @@ def _read_safetensors(path: Path) -> dict[str, HostArray]:
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
             f"path: expected a safetensors file or a zip archive of PyTorch in {str(path)!r}, got ({error})"
-            + (f"; {_LEGACY}" if _is_pickle(path) else "")
+            + (f"; {legacy}" if (legacy := _legacy(path)) else "")
         ) from error
     arrays = {}
     for name, part in parts:
@@ -261,16 +267,19 @@ def _described(content: Any) -> str:
 
 
 _LEGACY = (
-    "it looks like a bare pickle, as PyTorch wrote before version 1.6: unpickling it would run it. Where it can be "
+    "it looks like a {}, as PyTorch wrote before version {}: reading it would run the pickle in it. Where it can be "
     "trusted, write it anew with torch.save(torch.load(path, weights_only=True), path)"
 )
 
 
-def _is_pickle(path: Path) -> bool:
+def _legacy(path: Path) -> str:
+    """What a file of an old format is; nothing for any other."""
     with path.open("rb") as file:
-        head = file.read(2)
-    return len(head) == 2 and head[0] == 0x80 and head[1] <= 5
+        head = file.read(512)
+    if head[257:262] == b"ustar":
+        return _LEGACY.format("tar archive", "0.1.10")
+    return _LEGACY.format("bare pickle", "1.6") if len(head) > 1 and head[0] == 0x80 and head[1] <= 5 else ""
 
 
 def _not_a_zip(path: Path) -> str:
-    return _LEGACY if _is_pickle(path) else "it is no whole zip archive; fetch it again"
+    return _legacy(path) or "it is no whole zip archive; fetch it again"
