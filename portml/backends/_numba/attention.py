@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from portml.backends._numba import COMPILED
 from portml.backends._numba.exponential import ANY_ORDER, exp
-from portml.backends._numpy.attention import Tiling, register
+from portml.backends._numpy.attention import register
+from portml.backends._numpy.attention_tiles import Tiling
 
 __all__: list[str] = []
 

@@ -54,6 +54,7 @@ def attention_cases(draw: Draw) -> Iterator[Case]:
     yield case(*heads(2, 3, 0, keys=2, values=2), None, None, None, **PLAIN)
     # Several tiles, the last of them small; and arrays that are not contiguous
     yield case(*heads(2, 150, 5, keys=300, values=3), None, None, None, **PLAIN)
+    yield case(*heads(1, 270, 3, keys=530, values=2), None, None, None, **PLAIN)
     yield case(*heads(1, 300, 3, keys=270, values=2), draw.normal(270), *words, **{**CAUSAL, "dropout_p": 0.2})
     spread = [np.swapaxes(draw.normal(2, 5, 3, 8), 1, 2)[..., ::2] for _ in range(3)]
     yield case(*spread, None, None, None, **PLAIN)
