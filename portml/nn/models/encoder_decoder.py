@@ -14,6 +14,7 @@ from portml.autograd import no_grad
 from portml.backends import Array, Backend, dtype_kind, operations
 from portml.backends.kernels.linear import linear
 from portml.errors import ArgumentError, DtypeError, RangeError, ShapeError
+from portml.nn.attention import MultiheadAttention
 from portml.nn.dropout import Dropout
 from portml.nn.embedding import Embedding
 from portml.nn.initialisation import generator_for
@@ -22,6 +23,7 @@ from portml.nn.module import Module
 from portml.nn.positions import LearnedPositions, SinusoidalPositions
 from portml.nn.transformer import Transformer
 from portml.random import Generator
+from portml.random.arguments import checked_real
 
 __all__ = ["EncoderDecoder"]
 
@@ -55,6 +57,9 @@ class EncoderDecoder(Module, Translating):
         The symbol that fills a sequence up; nothing looks at it.
     positions : {"sinusoidal", "learned"}
     dropout : float
+        Of embeddings, hidden numbers and what each part adds.
+    attention_dropout : float
+        Of attention weights.
     activation : str or callable
     norm_first : bool
         Whether each part begins with its norm; so it learns without a warm-up.  [Xiong et al. 2020]
@@ -81,6 +86,7 @@ class EncoderDecoder(Module, Translating):
         padding_idx: int = 0,
         positions: str = "sinusoidal",
         dropout: float = 0.1,
+        attention_dropout: float = 0.0,
         activation: Any = "relu",
         norm_first: bool = True,
         *,
@@ -90,6 +96,8 @@ class EncoderDecoder(Module, Translating):
     ) -> None:
         if positions not in ("sinusoidal", "learned"):
             raise ArgumentError(f"positions: expected 'sinusoidal' or 'learned', got {positions!r}")
+        if not 0 <= checked_real("attention_dropout", attention_dropout) <= 1:
+            raise RangeError(f"attention_dropout: expected a probability in [0, 1], got {attention_dropout!r}")
         rng = generator_for(rng, backend)
         n_encoders, n_decoders = (n_layers, n_layers) if isinstance(n_layers, int) else n_layers
         self.vocabulary, self.max_len, self.padding_idx = target_vocabulary or source_vocabulary, max_len, padding_idx
@@ -117,6 +125,9 @@ class EncoderDecoder(Module, Translating):
             rng=rng,
             dtype=dtype,
         )
+        for module in self.transformer.modules():
+            if isinstance(module, MultiheadAttention):
+                module.dropout = attention_dropout
 
     def forward(self, source: Array, target: Array, *, need_weights: bool = False) -> Any:
         """Logits of what follows each symbol of the target.
