@@ -104,17 +104,20 @@ def column_edges(X: Array, max_bins: int, n_rows: int) -> Array:
     number = xp.arange(1, max_bins, dtype=xp.int64, device=device_of(X))[None, :]
     quantiles = _quantiles(columns, n_known, number, max_bins)
 
-    is_new = columns[:, 1:] > columns[:, :-1]
-    ranks = xp.cumulative_sum(xp.astype(is_new, xp.int64), axis=1, include_initial=True)
+    is_new = xp.astype(columns[:, 1:] > columns[:, :-1], xp.int64)
     is_known = xp.logical_not(xp.any(is_missing, axis=1, keepdims=True))
-    n_distinct = xp.max(ranks, axis=1, keepdims=True) + xp.astype(is_known, xp.int64)
+    n_distinct = xp.sum(is_new, axis=1, keepdims=True) + xp.astype(is_known, xp.int64)
+    has_few = n_distinct <= max_bins
+    if not bool(to_numpy(xp.any(has_few))):
+        return quantiles
+    ranks = xp.cumulative_sum(is_new, axis=1, include_initial=True)
     rows: list[Any] = [xp.searchsorted(ranks[j, :], number[0, :]) for j in range(ranks.shape[0])]
     first = xp.stack(rows)
     last = columns.shape[1] - 1
     upper = xp.take_along_axis(columns, xp.clip(first, 0, last), axis=1)
     lower = xp.take_along_axis(columns, xp.clip(first - 1, 0, last), axis=1)
     halfway = xp.where(number < n_distinct, lower / 2.0 + upper / 2.0, xp.inf)
-    return xp.where(n_distinct <= max_bins, halfway, quantiles)
+    return xp.where(has_few, halfway, quantiles)
 
 
 def _quantiles(columns: Array, n_known: Array, number: Array, max_bins: int) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numba
@@ -15,17 +16,17 @@ __all__: list[str] = []
 
 Numbers = NDArray[Any]
 
+LEAST_BITS = 24
+"""Gradients are packed where so many bits are left for the largest of them."""
+NOT_PACKED: tuple[Numbers, float, int] = (np.empty(0, np.int64), 1.0, 1)
+
 
 @gradient_histograms.on("numba")
 def _(codes: Numbers, rows: Numbers, gradients: Numbers, hessians: Numbers | None, *, n_codes: int) -> Numbers:
-    n_sums = 2 if hessians is None else 3
-    sums = np.zeros((codes.shape[1], n_codes, n_sums))
-    listed = rows.astype(np.int32, copy=False)
-    if hessians is None:
-        _sum_slopes(codes, listed, gradients, sums)
-        return sums[:, :, [0, 1, 1]]
-    _sum_both(codes, listed, gradients, hessians, sums)
-    return sums[:, :, [0, 2, 1]]
+    sums = np.zeros((codes.shape[1], n_codes, 3))
+    bends = np.ones_like(gradients) if hessians is None else hessians
+    _sum_all(codes, rows.astype(np.int32, copy=False), gradients, bends, sums)
+    return sums.transpose(2, 0, 1)
 
 
 @grow_boosted_tree.on("numba")
@@ -46,10 +47,14 @@ def _(
     numbers = np.zeros((2, 2 * n_leaves - 1))
     missing_left = np.zeros(2 * n_leaves - 1, np.bool_)
     node_of = np.empty(n_samples, np.int64)
+    packed, scale, n_bits = _packed(gradients) if hessians is None else NOT_PACKED
+    if hessians is None:
+        hessians = np.ones(0 if packed.size else n_samples)
     count = _grow(
         codes,
         gradients,
-        np.empty(0) if hessians is None else hessians,
+        hessians,
+        (packed, scale, n_bits),
         n_codes,
         n_leaves,
         (max_depth, min_samples_leaf, l2_regularization),
@@ -62,11 +67,27 @@ def _(
     return left, feature, code, missing_left[:count], numbers[0, :count], numbers[1, :count], size, node_of
 
 
+def _packed(gradients: Numbers) -> tuple[Numbers, float, int]:
+    """Gradient and number in one integer each, the gradient's unit, and the bits of the number; nothing if too coarse.
+
+    Without second derivatives one addition then does for two, in half the memory, and without rounding: gradients are
+    rounded once, to 2**-30 of the largest with a hundred thousand samples, more finely with fewer.
+    """
+    n_bits = int(gradients.size).bit_length()
+    largest = float(np.abs(gradients).max(initial=0.0))
+    if not 1e-200 < largest < 1e200 or 62 - 2 * n_bits < LEAST_BITS:
+        return NOT_PACKED
+    exponent = math.frexp(largest)[1] - (62 - 2 * n_bits)
+    rounded = np.rint(gradients * 2.0**-exponent).astype(np.int64)
+    return (rounded << n_bits) + 1, 2.0**exponent, n_bits
+
+
 @numba.njit(**COMPILED)
 def _grow(
     codes: Any,
     gradients: Any,
     hessians: Any,
+    packing: Any,
     n_codes: int,
     max_leaves: int,
     rules: Any,
@@ -76,19 +97,20 @@ def _grow(
     node_of: Any,
 ) -> int:
     n_samples, n_features = codes.shape
+    packed = packing[0]
     rows, room = np.arange(n_samples).astype(np.int32), np.empty(n_samples, np.int32)
     # One histogram for each leaf: a split leaves its own to one child, and the other takes the next.
-    sums = np.zeros((max_leaves, n_features, n_codes, 2 if hessians.size == 0 else 3))
+    sums = np.zeros((max_leaves, n_features, n_codes, 1 if packed.size else 3))
     start, end = np.zeros(2 * max_leaves, np.int64), np.zeros(2 * max_leaves, np.int64)
     depth, slot = np.zeros(2 * max_leaves, np.int64), np.zeros(2 * max_leaves, np.int64)
     gains, open_gain = numbers[1], np.zeros(2 * max_leaves)
     end[0] = n_samples
-    if hessians.size == 0:
-        _sum_slopes(codes, rows, gradients, sums[0])
+    if packed.size:
+        _sum_packed(codes, rows, packed, sums[0].view(np.int64))
     else:
-        _sum_both(codes, rows, gradients, hessians, sums[0])
+        _sum_all(codes, rows, gradients, hessians, sums[0])
     integers[0, 0], integers[3, 0] = -1, n_samples
-    _best_split(sums[0], 0, n_samples, 0, rules, integers, numbers, missing_left)
+    _best_split(sums[0], packing, 0, n_samples, 0, rules, integers, numbers, missing_left)
     open_gain[0] = gains[0]
     n_nodes, n_leaves = 1, 1
     while n_leaves < max_leaves:
@@ -106,19 +128,18 @@ def _grow(
         small, large = (left, right) if 2 * (middle - start[parent]) <= end[parent] - start[parent] else (right, left)
         slot[large], slot[small] = slot[parent], n_leaves
         listed = rows[start[small] : end[small]]
-        if hessians.size == 0:
-            _sum_slopes(codes, listed, gradients, sums[n_leaves])
+        if packed.size:
+            _sum_packed(codes, listed, packed, sums[n_leaves].view(np.int64))
+            _subtract(sums[slot[large]].reshape(-1).view(np.int64), sums[n_leaves].reshape(-1).view(np.int64))
         else:
-            _sum_both(codes, listed, gradients, hessians, sums[n_leaves])
-        whole, part = sums[slot[large]].reshape(-1), sums[n_leaves].reshape(-1)
-        for place in range(whole.size):
-            whole[place] -= part[place]
+            _sum_all(codes, listed, gradients, hessians, sums[n_leaves])
+            _subtract(sums[slot[large]].reshape(-1), sums[n_leaves].reshape(-1))
         for node in (left, right):
             depth[node] = depth[parent] + 1
             integers[0, node], integers[3, node] = -1, end[node] - start[node]
-            _best_split(
-                sums[slot[node]], node, end[node] - start[node], depth[node], rules, integers, numbers, missing_left
-            )
+            size = end[node] - start[node]
+            here = sums[slot[node]]
+            _best_split(here, packing, node, size, depth[node], rules, integers, numbers, missing_left)
             open_gain[node] = gains[node]
         n_nodes += 2
         n_leaves += 1
@@ -130,42 +151,68 @@ def _grow(
 
 
 @numba.njit(**COMPILED)
-def _sum_slopes(codes: Any, rows: Any, gradients: Any, sums: Any) -> None:
-    """Add gradients and numbers."""
+def _sum_packed(codes: Any, rows: Any, packed: Any, sums: Any) -> None:
+    """Add gradients and numbers in one."""
     for place in range(rows.size):
         row = rows[place]
-        slope = gradients[row]
+        both = packed[row]
         for column in range(codes.shape[1]):
-            here = sums[column, codes[row, column]]
-            here[0] += slope
-            here[1] += 1.0
+            sums[column, codes[row, column], 0] += both
 
 
 @numba.njit(**COMPILED)
-def _sum_both(codes: Any, rows: Any, gradients: Any, hessians: Any, sums: Any) -> None:
-    """Add gradients, numbers and second derivatives."""
+def _sum_all(codes: Any, rows: Any, gradients: Any, hessians: Any, sums: Any) -> None:
+    """Add gradients, second derivatives and numbers."""
     for place in range(rows.size):
         row = rows[place]
         slope, bend = gradients[row], hessians[row]
         for column in range(codes.shape[1]):
             here = sums[column, codes[row, column]]
             here[0] += slope
-            here[1] += 1.0
-            here[2] += bend
+            here[1] += bend
+            here[2] += 1.0
+
+
+@numba.njit(**COMPILED)
+def _subtract(whole: Any, part: Any) -> None:
+    for place in range(whole.size):
+        whole[place] -= part[place]
+
+
+@numba.njit(**COMPILED)
+def _read(sums: Any, packing: Any, into: Any) -> None:
+    """Gradients, second derivatives and numbers of the codes of one column, each in a row."""
+    packed, scale, n_bits = packing
+    if packed.size:
+        both = sums.view(np.int64)
+        most = (1 << n_bits) - 1
+        for code in range(len(sums)):
+            into[0, code] = scale * (both[code, 0] >> n_bits)
+            into[1, code] = into[2, code] = both[code, 0] & most
+    else:
+        for code in range(len(sums)):
+            for each in range(3):
+                into[each, code] = sums[code, each]
 
 
 @numba.njit(**COMPILED)
 def _best_split(
-    sums: Any, node: int, size: int, depth: int, rules: Any, integers: Any, numbers: Any, missing_left: Any
+    sums: Any,
+    packing: Any,
+    node: int,
+    size: int,
+    depth: int,
+    rules: Any,
+    integers: Any,
+    numbers: Any,
+    missing_left: Any,
 ) -> None:
     """Write the node's value and its best split."""
     max_depth, min_samples_leaf, l2 = rules
-    n_features, n_codes, n_sums = sums.shape
-    bend_at = n_sums - 1  # without second derivatives the numbers stand for them
-    slopes, bends = 0.0, 0.0
-    for code in range(n_codes):
-        slopes += sums[0, code, 0]
-        bends += sums[0, code, bend_at]
+    n_features, n_codes, _ = sums.shape
+    column_sums = np.empty((3, n_codes))
+    _read(sums[0], packing, column_sums)
+    slopes, bends = column_sums[0].sum(), column_sums[1].sum()
     numbers[0, node], numbers[1, node] = -slopes / (bends + l2 + TINY), 0.0
     integers[1, node] = integers[2, node] = 0
     if depth >= max_depth or size < 2 * min_samples_leaf:
@@ -173,17 +220,18 @@ def _best_split(
     whole = slopes * slopes / (bends + l2 + TINY)
     best, best_left, best_absent, side = 0.0, 0.0, 0.0, False
     for column in range(n_features):
-        absent = sums[column, n_codes - 1]
-        n_absent = absent[1]
+        if column:
+            _read(sums[column], packing, column_sums)
+        slope_at, bend_at, size_at = column_sums
+        n_absent = size_at[n_codes - 1]
         for turn in range(2 if n_absent > 0.0 else 1):
             slope, bend, n_left = 0.0, 0.0, 0.0
             if turn == 1:
-                slope, bend, n_left = absent[0], absent[bend_at], n_absent
+                slope, bend, n_left = slope_at[n_codes - 1], bend_at[n_codes - 1], n_absent
             for code in range(n_codes - 1):
-                here = sums[column, code]
-                slope += here[0]
-                bend += here[bend_at]
-                n_left += here[1]
+                slope += slope_at[code]
+                bend += bend_at[code]
+                n_left += size_at[code]
                 if n_left < min_samples_leaf or bend < LEAST_HESSIAN:
                     continue
                 if size - n_left < min_samples_leaf or bends - bend < LEAST_HESSIAN:

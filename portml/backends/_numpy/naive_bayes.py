@@ -21,6 +21,9 @@ __all__: list[str] = []
 
 Floats = NDArray[Any]
 
+SMALL = 16.0
+"""Squared means of so many variances lose too few digits to measure from elsewhere."""
+
 
 @class_moments.on("numpy")
 def _(x: Floats, codes: NDArray[np.int64], weight: Floats | None, *, n_classes: int) -> tuple[Floats, Floats, Floats]:
@@ -46,25 +49,34 @@ def _(x: Floats, codes: NDArray[np.int64], weight: Floats | None, *, n_classes: 
 @gaussian_log_joint.on("numpy")
 def _(x: Floats, means: Floats, variances: Floats, log_priors: Floats) -> Floats:
     refuse_unfit_classes(x, means, variances, log_priors)
-    origin = means.mean(axis=0)
-    moved = means - origin
-    with np.errstate(all="ignore"):
-        ratio = (moved * moved / variances).max(initial=0)
-    if not ratio < np.finfo(x.dtype).eps ** -0.4:
+    origin = _origin(means, variances, np.finfo(x.dtype).eps ** -0.4)
+    if origin is None:
         # Multiplied out, large numbers would be subtracted.
         scores: Floats = gaussian_log_joint.agnostic(x, means, variances, log_priors)
         return scores
-    precision = 1 / variances
-    factors = np.concatenate([-0.5 * precision, moved * precision], axis=1).T
+    moved, precision = means - origin, 1 / variances
+    of_squares, of_values = (-0.5 * precision).T.copy(), (moved * precision).T.copy()
     constant = log_priors - 0.5 * (np.log(2 * math.pi * variances) + moved * moved * precision).sum(axis=1)
     n, d = x.shape
-    height = max(1, BLOCK // max(2 * d, 1))
-    both = np.empty((min(height, n), 2 * d), x.dtype)
+    height = max(1, min(BLOCK // max(2 * d, 1), n))
+    room, products = np.empty((2, height, d), x.dtype), np.empty((height, len(means)), x.dtype)
     result = np.empty((n, len(means)), x.dtype)
     for start in range(0, n, height):
-        block = both[: min(height, n - start)]
-        np.subtract(x[start : start + height], origin, out=block[:, d:])
-        np.multiply(block[:, d:], block[:, d:], out=block[:, :d])
-        np.matmul(block, factors, out=result[start : start + height])
-    result += constant
+        rows, size = slice(start, start + height), min(height, n - start)
+        values = np.subtract(x[rows], origin, out=room[0, :size]) if np.any(origin) else x[rows]
+        squares = np.multiply(values, values, out=room[1, :size])
+        np.matmul(squares, of_squares, out=result[rows])
+        result[rows] += np.matmul(values, of_values, out=products[:size])
+        result[rows] += constant
     return result
+
+
+def _origin(means: Floats, variances: Floats, most: float) -> Floats | None:
+    """From where to measure, so that no squared mean is `most` variances; zero if all are small, None if none will do."""
+    with np.errstate(all="ignore"):
+        origins: list[tuple[Floats, float]] = [(np.zeros_like(means[0]), min(SMALL, most)), (means.mean(axis=0), most)]
+        for origin, bound in origins:
+            moved = means - origin
+            if (moved * moved / variances).max(initial=0) < bound:
+                return origin
+    return None

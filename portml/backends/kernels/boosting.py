@@ -9,10 +9,12 @@ from portml.backends.kernel import kernel
 from portml.backends.kernels.rows import index_add
 from portml.backends.namespaces import Array, device_of, namespace
 
-__all__ = ["LEAST_HESSIAN", "gradient_histograms", "grow_boosted_tree"]
+__all__ = ["LEAST_HESSIAN", "TINY", "boosted_splits", "divide_rows", "gradient_histograms", "grow_boosted_tree"]
 
 LEAST_HESSIAN = 1e-3
 """What the second derivatives of each side of a split must sum to."""
+TINY = 1e-15
+"""Added to sums of second derivatives, so that nothing is divided by zero."""
 
 
 @kernel(differentiable=False)
@@ -31,7 +33,7 @@ def gradient_histograms(codes: Array, rows: Array, gradients: Array, hessians: A
 
     Returns
     -------
-    array (n_features, n_codes, 3) of float64
+    array (3, n_features, n_codes) of float64
     """
     xp = namespace(codes, rows, gradients)
     n_features, device = codes.shape[1], device_of(codes)
@@ -41,7 +43,72 @@ def gradient_histograms(codes: Array, rows: Array, gradients: Array, hessians: A
     column = xp.arange(n_features, dtype=xp.int64, device=device)
     place = column * n_codes + xp.astype(xp.take(codes, rows, axis=0), xp.int64)
     repeated = xp.broadcast_to(values[:, None, :], (rows.shape[0], n_features, 3))
-    return xp.reshape(index_add(repeated, place, n=n_features * n_codes), (n_features, n_codes, 3))
+    sums = index_add(repeated, place, n=n_features * n_codes)
+    return xp.reshape(xp.matrix_transpose(sums), (3, n_features, n_codes))
+
+
+@kernel(differentiable=False)
+def boosted_splits(histograms: Array, *, min_samples_leaf: int, l2_regularization: float) -> Array:
+    """The best split of each node; see `grow_boosted_tree`.
+
+    Parameters
+    ----------
+    histograms : array (n_nodes, 3, n_features, n_codes) of float64
+        As `gradient_histograms` gives them; the last code means that the value is missing.
+    min_samples_leaf : int
+    l2_regularization : float
+
+    Returns
+    -------
+    array (n_nodes, 7) of float64
+        Value, gain, column, code, whether missing values go left, and the samples on the left; all but the value 0 where
+        nothing is gained; and all samples.  Of equal gains the first column wins, there missing values go right, and the first code wins.
+    """
+    xp = namespace(histograms)
+    n_nodes, _, n_features, n_codes = histograms.shape
+    total = xp.sum(histograms[:, :, :1, :], axis=3, keepdims=True)
+    absent = histograms[..., n_codes - 1 :]
+    left = xp.cumulative_sum(histograms[..., : n_codes - 1], axis=3)
+    loss = _lowered(total, l2_regularization)
+    gains = []
+    for side in (left, left + absent):
+        right = total - side
+        enough = (side[:, 2, ...] >= min_samples_leaf) & (right[:, 2, ...] >= min_samples_leaf)
+        enough = enough & (side[:, 1, ...] >= LEAST_HESSIAN) & (right[:, 1, ...] >= LEAST_HESSIAN)
+        gain = _lowered(side, l2_regularization) + _lowered(right, l2_regularization) - loss
+        gains.append(xp.where(enough, gain, 0.0))
+    gain = xp.reshape(xp.concat(gains, axis=2), (n_nodes, -1))
+    best = xp.argmax(gain, axis=1)
+    node = xp.arange(n_nodes, dtype=best.dtype, device=device_of(best))
+    feature, turn = best // (2 * n_codes - 2), best % (2 * n_codes - 2)
+    code = turn % (n_codes - 1)
+    goes_left = xp.astype(turn >= n_codes - 1, xp.float64)
+    n_absent = xp.take(xp.reshape(absent[:, 2, ...], (-1,)), node * n_features + feature)
+    place = (node * n_features + feature) * (n_codes - 1) + code
+    n_left, n_all = xp.take(xp.reshape(left[:, 2, ...], (-1,)), place), total[:, 2, 0, 0]
+    n_left = n_left + goes_left * n_absent
+    goes_left = xp.where(n_absent > 0.0, goes_left, xp.astype(2.0 * n_left > n_all, xp.float64))
+    value = -total[:, 0, 0, 0] / (total[:, 1, 0, 0] + l2_regularization + TINY)
+    gain = xp.max(gain, axis=1)
+    split = (gain, xp.astype(feature, xp.float64), xp.astype(code, xp.float64), goes_left, n_left)
+    return xp.stack([value, *(xp.where(gain > 0.0, each, 0.0) for each in split), n_all], axis=1)
+
+
+@kernel(differentiable=False)
+def divide_rows(rows: Array, goes_right: Array) -> Array:
+    """First the rows that do not go right, then those that do, each in the order that they had.
+
+    Parameters
+    ----------
+    rows : array (n_rows,) of int64
+    goes_right : array (n_rows,) of bool
+
+    Returns
+    -------
+    array (n_rows,) of int64
+    """
+    xp = namespace(rows, goes_right)
+    return xp.take(rows, xp.argsort(xp.astype(goes_right, xp.int8), stable=True))
 
 
 @kernel(differentiable=False)
@@ -151,7 +218,11 @@ class _Node:
 def _look_for_splits(nodes: list[_Node], rules: _Rules) -> None:
     """Find the best split of each node; one transfer for all of them."""
     xp = namespace(nodes[0].histograms)
-    found = _best_splits(xp.stack([node.histograms for node in nodes]), rules)
+    found = boosted_splits(
+        xp.stack([node.histograms for node in nodes]),
+        min_samples_leaf=rules.min_samples_leaf,
+        l2_regularization=rules.l2_regularization,
+    )
     for node, (value, gain, feature, code, side, n_left, n_samples) in zip(
         nodes, to_numpy(found).tolist(), strict=True
     ):
@@ -161,46 +232,9 @@ def _look_for_splits(nodes: list[_Node], rules: _Rules) -> None:
             node.missing_left, node.n_left = side > 0.0, int(n_left)
 
 
-def _best_splits(histograms: Array, rules: _Rules) -> Array:
-    """Value, gain, column, code, whether missing values go left, samples on the left and in all: (n_nodes, 7)."""
-    xp = namespace(histograms)
-    n_nodes, n_features, n_codes, _ = histograms.shape
-    total = xp.sum(histograms[:, 0, :, :], axis=1)[:, None, None, :]
-    absent = histograms[:, :, n_codes - 1 :, :]
-    left = xp.cumulative_sum(histograms[:, :, : n_codes - 1, :], axis=2)
-    loss = _lowered(total, rules)
-    gains = []
-    for side in (left, left + absent):
-        right = total - side
-        enough = (side[..., 2] >= rules.min_samples_leaf) & (right[..., 2] >= rules.min_samples_leaf)
-        enough = enough & (side[..., 1] >= LEAST_HESSIAN) & (right[..., 1] >= LEAST_HESSIAN)
-        gains.append(xp.where(enough, _lowered(side, rules) + _lowered(right, rules) - loss, 0.0))
-    # Of equal gains the first column wins, there missing values go right, and the first code wins.
-    gain = xp.reshape(xp.concat(gains, axis=2), (n_nodes, -1))
-    best = xp.argmax(gain, axis=1)
-    node = xp.arange(n_nodes, dtype=best.dtype, device=device_of(best))
-    feature, turn = best // (2 * n_codes - 2), best % (2 * n_codes - 2)
-    code = turn % (n_codes - 1)
-    goes_left = xp.astype(turn >= n_codes - 1, xp.float64)
-
-    def at(x: Array) -> Array:
-        return xp.take(xp.reshape(x, (-1,)), (node * n_features + feature) * (n_codes - 1) + code)
-
-    n_absent = xp.take(xp.reshape(absent[..., 2], (-1,)), node * n_features + feature)
-    n_left, n_all = at(left[..., 2]), total[:, 0, 0, 2]
-    n_left = n_left + goes_left * n_absent
-    goes_left = xp.where(n_absent > 0.0, goes_left, xp.astype(2.0 * n_left > n_all, xp.float64))
-    value = -total[:, 0, 0, 0] / (total[:, 0, 0, 1] + rules.l2_regularization + TINY)
-    numbers = (xp.astype(each, xp.float64) for each in (feature, code))
-    return xp.stack([value, xp.max(gain, axis=1), *numbers, goes_left, n_left, n_all], axis=1)
-
-
-TINY = 1e-15
-
-
-def _lowered(sums: Array, rules: _Rules) -> Array:
-    """Twice what a node with these sums lowers the loss by."""
-    return sums[..., 0] * sums[..., 0] / (sums[..., 1] + rules.l2_regularization + TINY)
+def _lowered(sums: Array, l2_regularization: float) -> Array:
+    """Twice what nodes with these sums (n_nodes, 3, ...) lower the loss by."""
+    return sums[:, 0, ...] * sums[:, 0, ...] / (sums[:, 1, ...] + l2_regularization + TINY)
 
 
 def _children(parent: _Node, codes: Array, gradients: Array, hessians: Array, n_codes: int) -> list[_Node]:
@@ -210,8 +244,7 @@ def _children(parent: _Node, codes: Array, gradients: Array, hessians: Array, n_
     goes_right = found > parent.code
     if parent.missing_left:
         goes_right = goes_right & (found != n_codes - 1)
-    order = xp.argsort(xp.astype(goes_right, xp.int8), stable=True)
-    rows = xp.take(parent.rows, order)
+    rows = divide_rows(parent.rows, goes_right)
     sides = rows[: parent.n_left], rows[parent.n_left :]
     small = 0 if 2 * parent.n_left <= parent.n_samples else 1
     summed = gradient_histograms(codes, sides[small], gradients, hessians, n_codes=n_codes)
