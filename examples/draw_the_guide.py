@@ -160,6 +160,30 @@ def images(backend: str) -> Iterator[Figure]:
     yield "15_feature_maps_of_the_second_layer", plots.FeatureMapsDisplay.from_module(model, picture, layer=layers[3])
 
 
+def recurrence(backend: str) -> Iterator[Figure]:
+    """Chapter 17: the gates of an LSTM that has learnt to keep a sign from the step that is marked to the end."""
+    draws, n_steps, n_samples = Generator(42, backend="numpy"), 20, 32
+    lstm, head = nn.LSTM(2, 12, rng=0, backend=backend), nn.Linear(12, 1, rng=1, backend=backend)
+    adam, loss = optim.Adam([*lstm.parameters(), *head.parameters()], lr=2e-2), nn.BCEWithLogitsLoss()
+
+    def sequences() -> tuple[Any, Any]:
+        """A mark at one of the first eight steps, with a sign at it and noise beside it; and whether it is positive."""
+        noise = 0.3 * np.asarray(draws.normal(shape=(n_steps, n_samples), dtype="float32"))
+        marked = np.arange(n_steps)[:, None] == np.floor(8 * np.asarray(draws.random((n_samples,), "float32")))
+        positive = np.asarray(draws.random((n_samples,), "float32")) < 0.5
+        signs = np.where(marked, np.where(positive, 1, -1), noise)
+        return np.stack([signs, marked], axis=2).astype("float32"), positive[:, None].astype("float32")
+
+    for _ in range(120):
+        x, y = (on(backend, each) for each in sequences())
+        adam.zero_grad()
+        loss(head(lstm(x)[1][0][0, ...]), y).backward()
+        adam.step()
+    one = sequences()[0][:, 0]
+    names = ["mark" if at else str(step) for step, at in enumerate(one[:, 1])]
+    yield "17_gates", plots.GatesDisplay.from_module(lstm, on(backend, one), tokens=names)
+
+
 def techniques(backend: str) -> Iterator[Figure]:
     """Chapters 20 to 22: penalties, batch normalisation and dropout."""
     draws = Generator(42, backend="numpy")
@@ -185,7 +209,7 @@ def techniques(backend: str) -> Iterator[Figure]:
 
 
 CHAPTERS: list[Callable[[str], Iterator[Figure]]] = [
-    regression, classification, trees, neighbours, networks, images, techniques,
+    regression, classification, trees, neighbours, networks, images, recurrence, techniques,
 ]  # fmt: skip
 
 

@@ -25,6 +25,7 @@ _MODULE_OF = {
     "EntropyCurveDisplay": "impurity",
     "FeatureMapsDisplay": "filters",
     "FiltersDisplay": "filters",
+    "GatesDisplay": "gates",
     "GradientDescentDisplay": "gradient_descent",
     "KMeansDisplay": "k_means",
     "LearningCurveDisplay": "learning_curve",
