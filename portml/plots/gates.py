@@ -144,6 +144,7 @@ class GatesDisplay(Display):
         return self
 
     def _name_steps(self, axes: Any) -> None:
+        """Tokens, or numbers, along the steps."""
         from matplotlib.ticker import MaxNLocator
 
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
