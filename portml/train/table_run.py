@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 import warnings
 from collections.abc import Collection, Iterator, Mapping
@@ -38,6 +39,7 @@ from portml.train.table_scores import (
 __all__ = ["TABLE_FORMAT", "FittedTable", "TablePredictions", "TableRun", "is_table_run"]
 
 TABLE_FORMAT = "table 1"
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+(,\d+)?")
 _KNOWN = ("target", "task", "notes", "columns", "score")
 
 
@@ -309,6 +311,11 @@ def _training_data(
         for name in table.numeric
         if bool((table[name][1:] - table[name][:-1] == 1).all())
     ]
+    notes += [
+        f"column {name!r} has numbers with decimal commas, which are taken as text; write points"
+        for name in table.text
+        if _has_decimal_commas([value for value in table[name].tolist() if value is not None])
+    ]
     if task is None:
         task, why = task_of(y)
         notes.append(f"task: {task}, as {why}; --task overrides")
@@ -319,6 +326,10 @@ def _training_data(
         kind = "class" if task == TASKS[0] else "value"
         raise DataError(f"{data}: column {target!r} has one {kind} only, {y.tolist()[0]!r}; expected at least 2")
     return table, y, task
+
+
+def _has_decimal_commas(values: list[str]) -> bool:
+    return any("," in value for value in values) and all(map(_DECIMAL_COMMA.fullmatch, values))
 
 
 def _with_target(data: str | Path, table: Table, target: str, least: int, notes: list[str]) -> tuple[Table, Any]:

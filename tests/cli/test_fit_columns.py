@@ -156,6 +156,13 @@ def test_a_column_that_counts_the_rows_is_told(tmp_path: Path) -> None:
     assert not any("counts the rows" in note for note in fitted(shop(tmp_path), "buys").notes)
 
 
+def test_decimal_commas_are_told(tmp_path: Path) -> None:
+    rows = "".join(f"{row},5;0{row};{'ab'[row % 2]}\n" for row in range(8))
+    run = fitted(saved(tmp_path / "data.csv", "x;z;y\n" + rows), text=["z"])
+    assert "column 'x' has numbers with decimal commas, which are taken as text; write points" in run.notes
+    assert not any("column 'z'" in note for note in run.notes)
+
+
 def test_rare_categories_are_not_told_apart(tmp_path: Path) -> None:
     rows = "".join(f"name {row},{'ab'[row % 2]}\n" for row in range(60))
     data = saved(tmp_path / "data.csv", "x,y\n" + rows)
