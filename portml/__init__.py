@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from portml.backends import to_numpy as to_numpy
     from portml.errors import PortmlError as PortmlError
     from portml.random import Generator as Generator
+    from portml.recording import capture as capture
 
 __version__ = "0.1.0"
 
@@ -76,6 +77,7 @@ _PUBLIC = {
     ),
     "portml.errors": ("PortmlError",),
     "portml.random": ("Generator",),
+    "portml.recording": ("capture",),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = [
     "ArgumentError",
     "BackendUnavailableError",
+    "CaptureError",
     "CheckpointError",
     "ConvergenceWarning",
     "DataConversionWarning",
@@ -72,6 +73,10 @@ class OutOfMemoryError(PortmlError, MemoryError):
 
 class GradientError(PortmlError, RuntimeError):
     """A derivative was asked for that cannot be given, or would be wrong."""
+
+
+class CaptureError(PortmlError, RuntimeError):
+    """A step cannot be recorded and replayed as it is written."""
 
 
 class StaleOptimizerError(PortmlError, RuntimeError):

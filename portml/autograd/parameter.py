@@ -7,6 +7,7 @@ from typing import Any
 from portml.autograd.tape import Leaf, next_sequence
 from portml.autograd.tensor import Tensor, _check_differentiable
 from portml.backends import Array, backend_of, namespace, operations
+from portml.backends.doorway import change
 from portml.errors import ShapeError
 
 __all__ = ["Parameter"]
@@ -61,6 +62,7 @@ class Parameter(Tensor):
 
     def rebind(self, value: Array) -> None:
         """Hold another array, on any backend, and leave the optimizer's storage, which is stale from then on."""
+        change()
         if self._kept.storage is not None:
             self._kept.storage.stale = True
         frozen = self.node is None

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 
 from portml.autograd.modes import _enabled
 from portml.backends import operations as xp
-from portml.backends.doorway import observers
+from portml.backends.doorway import depend, observers, repeat, unrepeatable
 from portml.backends.kernel import Kernel
 from portml.backends.namespaces import dtype_kind, namespace
 from portml.errors import GradientError
@@ -115,6 +115,7 @@ class Leaf:
     def deposit(self, gradient: Any) -> None:
         """Add a gradient to what was deposited since the last clearing."""
         if self.sink is None:
+            unrepeatable("a gradient goes to a Tensor that no optimizer holds")
             # The first one is copied: it may be a read-only view, or belong to another leaf or the caller as well.
             self.gradient = _own(gradient) if self.gradient is None else xp.add(self.gradient, gradient)
             return
@@ -122,13 +123,17 @@ class Leaf:
             # The sink holds numbers only; the history that `create_graph` asked for is kept beside it.
             self.gradient = gradient if self.absent else xp.add(self._so_far(), gradient)
         raw = _value(gradient)
+        depend(self.storage, lambda: self.absent)
         if self.absent:
             xp.write_into(self.sink, raw)
-            self.absent = False
+            repeat(self.storage, self._arrive)
         elif observers.get():
             xp.write_into(self.sink, xp.add(self.sink, raw))
         else:
             self.sink += raw
+
+    def _arrive(self) -> None:
+        self.absent = False
 
     def _so_far(self) -> Any:
         """What was deposited in the sink, with its history if it has one."""

@@ -25,6 +25,7 @@ from portml.backends import (
     operations,
     to_numpy,
 )
+from portml.backends.doorway import change, unrepeatable
 from portml.backends.kernel import Kernel
 from portml.errors import ArgumentError, DtypeError, GradientError, ShapeError
 
@@ -165,6 +166,7 @@ class Tensor:
     def requires_grad(self, wanted: bool) -> None:
         if type(self.node) in (Node, Part):
             raise GradientError("requires_grad can be set on leaves only; this Tensor was computed, use detach()")
+        change()
         if wanted and self.node is None:
             _check_differentiable(self.dtype)
             self.node = self._fresh_leaf()
@@ -250,18 +252,23 @@ class Tensor:
     # Python's protocols
 
     def __bool__(self) -> bool:
+        unrepeatable("the truth of a Tensor is asked for")
         return bool(self.value)
 
     def __int__(self) -> int:
+        unrepeatable("int() of a Tensor reads a number on the host")
         return int(self.value)
 
     def __index__(self) -> int:
+        unrepeatable("a Tensor as an index is read on the host")
         return operator.index(self.value)
 
     def __float__(self) -> float:
+        unrepeatable("float() of a Tensor reads a number on the host")
         return float(self.value)
 
     def __complex__(self) -> complex:
+        unrepeatable("complex() of a Tensor reads a number on the host")
         return complex(self.value)
 
     def __len__(self) -> int:

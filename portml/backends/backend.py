@@ -10,13 +10,15 @@ import importlib
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from portml.backends.kernel import kernels_in_use, use_kernels
+from portml.backends.doorway import unrepeatable
+from portml.backends.kernel import Kernel, kernels_in_use, use_kernels
 from portml.backends.namespaces import Array, dtype_kind, is_tensor, library_of
 from portml.errors import (
     BackendUnavailableError,
@@ -81,6 +83,8 @@ class Backend(ABC):
     xp: Any
     device: Any
     host: bool = False
+    # Operations of the standard, by name, that the library itself does not let write where they are told.
+    _writers: ClassVar[Mapping[str, Callable[..., None]]] = MappingProxyType({})
 
     def __repr__(self) -> str:
         return f"<backend {self.name} on {self.device}, {self.kernels} kernels>"
@@ -122,6 +126,19 @@ class Backend(ABC):
                 return data
             return self.xp.asarray(data, dtype=wanted, device=self.device, copy=copy)
         return self._from_host(_host_array(data, wanted), wanted)
+
+    def writer(self, kernel: Kernel, implementation: Callable[..., Any]) -> Callable[..., Any] | None:
+        """The same call taking ``out=``, an array to write its result to; None if there is none.
+
+        Parameters
+        ----------
+        kernel : Kernel
+        implementation : callable
+            What runs for arrays of this backend.
+        """
+        if kernel.writes_out(implementation) or hasattr(implementation, "nin"):
+            return implementation
+        return self._writers.get(kernel.name) if kernel.body is None else None
 
     @abstractmethod
     def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
@@ -243,6 +260,7 @@ def backend_of(array: Array) -> Backend:
 
 def to_numpy(x: Array) -> np.ndarray[Any, Any]:
     """Copy an array or Tensor of any backend to the host, explicitly; waits for the device."""
+    unrepeatable("to_numpy copies numbers to the host")
     x = _raw(x)
     library = library_of(x)
     if library.name in _MODULES:

@@ -17,9 +17,24 @@ from portml.errors import DtypeError, ShapeError
 if TYPE_CHECKING:
     from portml.backends.kernel import Kernel
 
-__all__ = ["Call", "Observer", "observe", "observers"]
+__all__ = [
+    "Call",
+    "Observer",
+    "change",
+    "changes",
+    "depend",
+    "observe",
+    "observers",
+    "repeat",
+    "store",
+    "unrepeatable",
+]
 
 Observer = Callable[["Call"], Any]
+"""Called with every call.  An observer that also has methods `repeat`, `depend` or `unrepeatable` hears of what those
+functions below tell."""
+
+_changes = 0
 
 observers: ContextVar[tuple[Observer, ...]] = ContextVar("portml_observers", default=())
 
@@ -81,7 +96,7 @@ class Call:
             self.implementation(*self.arguments, **self.statics, out=self.out)
             return self.out
         result = self.implementation(*self.arguments, **self.statics)
-        _store(self.kernel.name, self.out, result)
+        store(self.kernel.name, self.out, result)
         return self.out
 
 
@@ -101,14 +116,67 @@ def observe(observer: Observer) -> Iterator[None]:
         observers.reset(token)
 
 
-def _store(name: str, out: Any, result: Any) -> None:
+def repeat(owner: object, action: Callable[[], None]) -> None:
+    """Change something beside the arrays, and let a recording do so again whenever it is replayed.
+
+    Parameters
+    ----------
+    owner : object
+        What is changed; see `depend`.
+    action : callable
+        Called now.
+    """
+    action()
+    _tell("repeat", owner, action)
+
+
+def change() -> None:
+    """Note that something beside the arrays was set that a recording may rest on: a mode, a setting, a freeze."""
+    global _changes
+    _changes += 1
+
+
+def changes() -> int:
+    """How many changes there were in this process."""
+    return _changes
+
+
+def depend(owner: object, read: Callable[[], Any], *, marked: bool = False) -> None:
+    """Say that what follows rests on something beside the arrays: a recording holds while it stays as it is.
+
+    Parameters
+    ----------
+    owner : object
+        What is read.  What this very recording has set before, by `repeat` with the same owner, is no dependence.
+    read : callable
+        Gives something to be compared with ``==``.
+    marked : bool
+        Whether every change of it is noted by `change`, so that it need not be read otherwise.
+    """
+    _tell("depend", owner, read, marked)
+
+
+def unrepeatable(what: str) -> None:
+    """Say that something happens, such as reading numbers on the host, that a replay could not do again."""
+    _tell("unrepeatable", what)
+
+
+def _tell(event: str, *details: Any) -> None:
+    for observer in observers.get():
+        hear = getattr(observer, event, None)
+        if hear is not None:
+            hear(*details)
+
+
+def store(name: str, out: Any, result: Any) -> None:
+    """Copy a kernel's result, or its parts, to where it is wanted."""
     if isinstance(out, tuple):
         if not isinstance(result, tuple) or len(out) != len(result):
             count = len(result) if isinstance(result, tuple) else 1
             raise ShapeError(f"{name}: out= has {len(out)} arrays, but the kernel gives {count}; pass as many")
         for destination, source in zip(out, result, strict=True):
             if destination is not None and source is not None:
-                _store(name, destination, source)
+                store(name, destination, source)
         return
     if out.shape != result.shape:
         raise ShapeError(f"{name}: out= has shape {out.shape}, but the result has {result.shape}; pass one that fits")

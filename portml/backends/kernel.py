@@ -29,7 +29,7 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any, Protocol, overload
 
-from portml.backends.doorway import Call, observers
+from portml.backends.doorway import Call, change, observers
 from portml.backends.namespaces import Library, is_tensor, library_of
 from portml.errors import ArgumentError, DtypeError
 
@@ -318,6 +318,7 @@ def use_kernels(kernels: str, library: str) -> None:
         raise ArgumentError(f"kernels must be {NAMED_MODES}, got {kernels!r}")
     if kernels_in_use(library) != kernels:
         _MODE[library] = kernels
+        change()
         for each in _EVERY:
             each.forget()
 

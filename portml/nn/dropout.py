@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from portml.backends import Array, Backend, backend_of, operations
+from portml.backends import Array, Backend, namespace, operations
 from portml.backends.kernels.dropout import dropout, words_for_dropout
 from portml.errors import RangeError, ShapeError
 from portml.nn.initialisation import generator_for
@@ -46,7 +46,7 @@ class _Dropping(Module):
 
     def _mask(self, shape: tuple[int, ...], x: Array) -> Array:
         """0 where dropped and 1 / (1 - p) elsewhere, of a shape that broadcasts to x."""
-        return self._drop(backend_of(x).full(shape, 1.0, x.dtype))
+        return self._drop(namespace(x).full(shape, 1.0, dtype=x.dtype, device=x.device))
 
 
 class Dropout(_Dropping):

@@ -70,7 +70,7 @@ class _Table(Module):
         """The very same rows, with gradients divided by how often their index occurs: r + s (r - constant r)."""
         if not isinstance(rows, Tensor):
             return rows
-        ones = backend_of(rows).full(tuple(indices.shape), 1.0, rows.dtype)
+        ones = namespace(rows).full(tuple(indices.shape), 1.0, dtype=rows.dtype, device=rows.device)
         counts = index_add(ones, indices, n=self.num_embeddings)
         share = operations.divide(1.0, operations.take(counts, operations.reshape(indices, (-1,)), axis=0))
         share = operations.reshape(share, (*indices.shape, 1))

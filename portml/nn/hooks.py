@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from portml.autograd import Tensor, grad_enabled, lift
 from portml.backends import Array, Kernel
+from portml.backends.doorway import unrepeatable
 from portml.backends.kernel import REQUIRED, Signature
 from portml.errors import ArgumentError
 
@@ -70,6 +71,7 @@ class Hooks:
 
 def call_with_hooks(module: Module, *inputs: Any, **options: Any) -> Any:
     """Run a module's `forward` with its hooks around it."""
+    unrepeatable(f"a hook of {type(module).__name__} runs Python beside the arrays")
     hooks = module._hooks
     assert hooks is not None
     for hook, with_kwargs in tuple(hooks.before.values()):

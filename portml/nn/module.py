@@ -24,6 +24,7 @@ from portml.backends import (
     operations,
     to_numpy,
 )
+from portml.backends.doorway import change, depend, observers
 from portml.errors import ArgumentError, CheckpointError, DtypeError, MixedBackendsError, PortmlError, ShapeError
 from portml.nn.hooks import Handle, Hooks, call_with_hooks
 from portml.random import Generator
@@ -31,6 +32,7 @@ from portml.random import Generator
 __all__ = ["Module"]
 
 Self = TypeVar("Self", bound="Module")
+_SETTINGS = (bool, int, float, str, tuple, type(None))
 
 
 class Module:
@@ -56,6 +58,8 @@ class Module:
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Run `forward`, lifting raw arrays as the class says, with the hooks that are registered around it."""
+        if observers.get():
+            depend(self, self._settings, marked=True)
         forward = self.forward if self._hooks is None else partial(call_with_hooks, self)
         try:
             for given in inputs:  # a loop: `any` of a generator would take as long as a small layer
@@ -345,9 +349,22 @@ class Module:
                 f"{name}: a parameter was to be replaced by a {type(value).__name__}, and would no longer be learnt; "
                 f"write {name}.assign(values), or assign a Parameter"
             )
+        change()
         super().__setattr__(name, value)
 
+    def _settings(self) -> list[Any]:
+        """What a run rests on, beside the numbers in its arrays: settings by value, all else by its identity."""
+        return [
+            (id(value.value), value.requires_grad)
+            if isinstance(value, Parameter)
+            else value
+            if isinstance(value, _SETTINGS)
+            else id(value)
+            for value in vars(self).values()
+        ]
+
     def _add_hook(self, kind: str, hook: Callable[..., Any], prepend: bool, with_kwargs: bool = False) -> Handle:
+        change()
         if self._hooks is None:
             self._hooks = Hooks()
         return self._hooks.add(kind, hook, prepend, with_kwargs)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from portml.autograd.parameter import Parameter
-from portml.backends import Array, Backend, backend_of, operations
+from portml.backends import Array, Backend, namespace, operations
 from portml.backends.kernels.gated_recurrent_unit import gru, gru_saving
 from portml.backends.kernels.long_short_term_memory import lstm, lstm_saving
 from portml.backends.kernels.recurrent import recurrent
 from portml.errors import ArgumentError, ShapeError
 from portml.nn.initialisation import generator_for, uniform_fan_in
 from portml.nn.module import Module
-from portml.nn.recurrent import GRUGates, LSTMGates
+from portml.nn.recurrent import GRUGates, LSTMGates, require_array
 from portml.random import Generator
 from portml.random.arguments import checked_count
 
@@ -55,6 +55,7 @@ class _Cell(Module):
 
     def _arrays(self, x: Array, first: tuple[Array, ...] | None) -> tuple[Any, ...]:
         """The arguments of the kernel for a sequence of one step."""
+        require_array("x", x)
         if len(x.shape) not in (1, 2) or x.shape[-1] != self.input_size:
             raise ShapeError(
                 f"{type(self).__name__}: expected an input of (N, {self.input_size}) or ({self.input_size},), got "
@@ -62,8 +63,9 @@ class _Cell(Module):
             )
         expected = (*x.shape[:-1], self.hidden_size)
         if first is None:
-            first = (backend_of(x).zeros(expected, x.dtype),) * self._states
+            first = (namespace(x).zeros(expected, dtype=x.dtype, device=x.device),) * self._states
         for state in first:
+            require_array("hx", state)
             if tuple(state.shape) != expected:
                 raise ShapeError(f"hx: a state has shape {tuple(state.shape)}; expected {expected}")
         if len(x.shape) == 1:

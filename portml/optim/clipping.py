@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable
 
 from portml.autograd import Tensor
-from portml.backends import Array, namespace
+from portml.backends import Array
+from portml.backends import operations as xp
 from portml.backends.kernels import gradient_clipping as kernels
 from portml.errors import ArgumentError, RangeError
 
@@ -38,13 +39,12 @@ def get_total_norm(parameters: Iterable[Tensor], norm_type: float = 2.0) -> Arra
     gradients = list(_with_gradients(parameters).values())
     if not gradients:
         raise ArgumentError("parameters: none has a gradient; call loss.backward() first")
-    xp = namespace(*gradients)
     if norm_type == 2.0:
         return xp.sqrt(_sum(kernels.sum_of_squares(g) for g in gradients))
     filled = [xp.abs(g) for g in gradients if math.prod(g.shape)]
     if math.isinf(norm_type):
         return xp.max(xp.stack([xp.max(g) for g in filled]))
-    return _sum(xp.sum(g**norm_type) for g in filled) ** (1.0 / norm_type)
+    return xp.pow(_sum(xp.sum(xp.pow(g, norm_type)) for g in filled), 1.0 / norm_type)
 
 
 def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float, norm_type: float = 2.0) -> Array:
@@ -104,5 +104,5 @@ def _with_gradients(parameters: Iterable[Tensor]) -> dict[Tensor, Array]:
 def _sum(terms: Iterable[Array]) -> Array:
     first, *rest = terms
     for term in rest:
-        first = first + term
+        first = xp.add(first, term)
     return first

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from portml.autograd import Tensor, enable_grad
 from portml.backends import Array, Slot, dtype_kind, operations
+from portml.backends.doorway import depend
 from portml.errors import ArgumentError, CheckpointError, DtypeError
 from portml.optim.storage import FlatStorage, Run, by_kind, refuse_computed, unique
 
@@ -109,6 +110,7 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        depend(self, self._settings)
         for group, storages in zip(self.param_groups, self._storages, strict=True):
             self.check(group)
             for storage in storages:
@@ -212,6 +214,12 @@ class Optimizer:
             ", ".join(f"{name}={value}" for name, value in _options(group).items()) for group in self.param_groups
         )
         return f"{type(self).__name__}({groups})"
+
+    def _settings(self) -> list[Any]:
+        """What the calls of a step rest on, beside the arrays; the learning rate comes by the slot."""
+        return [
+            [value for name, value in group.items() if name not in ("lr", "params")] for group in self.param_groups
+        ] + [[storage.stale for storage in storages] for storages in self._storages]
 
     def _step_run(self, group: dict[str, Any], storage: FlatStorage, run: Run) -> None:
         states = self._state_of(group, storage)

@@ -15,6 +15,7 @@ from portml.autograd import Tensor
 from portml.autograd.parameter import Parameter
 from portml.autograd.tape import Leaf, next_sequence
 from portml.backends import Array, backend_of, operations
+from portml.backends.doorway import change, repeat
 from portml.errors import ArgumentError, GradientError, StaleOptimizerError
 
 __all__ = ["FlatStorage", "Run", "by_kind", "refuse_computed", "unique"]
@@ -114,6 +115,9 @@ class FlatStorage:
 
     def clear_gradients(self) -> None:
         """Forget the gradients; the next one to arrive overwrites."""
+        repeat(self, self._clear)
+
+    def _clear(self) -> None:
         for leaf in self.leaves:
             leaf.clear()
 
@@ -125,6 +129,7 @@ class FlatStorage:
         view = self.backend.view(self.values, offset, shape)
         operations.write_into(view, parameter.value)
         parameter.value = view
+        change()
         leaf.clear()
         leaf.storage = self
         leaf.sink = self.backend.view(self.gradients, offset, shape)

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from portml.backends import Array, Backend, fill_slot, get_backend
 from portml.backends._numpy.random import key_of_seed
+from portml.backends.doorway import depend
 from portml.backends.kernels.random import philox_words
 from portml.errors import ArgumentError, RangeError
 from portml.random.arguments import checked_count, checked_integer
@@ -145,6 +146,7 @@ class Stream:
 
     def _slot(self, n_words: int, size: int) -> Array:
         """A counter for the next words, filled at the doorway: a replay takes words of its own."""
+        depend(self, lambda: (self._key, self.backend))
         array = self.backend.empty((size,), "uint64")
         return fill_slot(array, values=partial(self._reserve, n_words, whole_blocks=size == BLOCK))
 

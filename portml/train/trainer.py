@@ -18,6 +18,7 @@ from portml.errors import ArgumentError, DivergenceError
 from portml.nn import Module
 from portml.optim import Optimizer, Schedule, clip_grad_norm_
 from portml.random import Generator
+from portml.recording import Capture
 from portml.train.callbacks import Callback
 from portml.train.checkpoint import Progress
 from portml.train.evaluation import Loss, Metric, Samples, as_dataset, backend_of_model, evaluate, measure, predict
@@ -49,6 +50,9 @@ class Trainer:
     clip_norm : float, optional
         The norm that all gradients together may have; longer ones are shrunk to it.
     callbacks : sequence of Callback
+    capture : bool, optional
+        Whether a step is recorded and replayed (see `portml.capture`).  None does so where nothing but portml's own
+        layers, losses and penalties take part: Python of others may read what a recording cannot know.
 
     Attributes
     ----------
@@ -75,6 +79,7 @@ class Trainer:
         penalty: Callable[[], Array] | None = None,
         clip_norm: float | None = None,
         callbacks: Sequence[Callback] = (),
+        capture: bool | None = None,
     ) -> None:
         held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
         if not any(id(parameter) in held for parameter in model.parameters()):
@@ -91,6 +96,13 @@ class Trainer:
         self.history = History()
         self.stopping = False
         self._means = RunningMeans()
+        self._foreign = None if capture else self._runs_as_it_is(capture)
+        self._step = Capture(self._take_step, fallback=True)
+
+    @property
+    def eager(self) -> str | None:
+        """Why steps, or some of them, are not replayed; None if they are, or will be after the first two."""
+        return self._foreign or next(iter(self._step.refusals), None)
 
     @property
     def backend(self) -> Backend:
@@ -180,12 +192,18 @@ class Trainer:
         output : array
             Both raw, on the device, before the update.
         """
+        if self._foreign is not None:
+            return self._take_step(inputs, targets)
+        loss, output = self._step(inputs, targets)
+        return loss, output
+
+    def _take_step(self, inputs: Array, targets: Array) -> tuple[Array, Array]:
         self.optimizer.zero_grad()
         output = self.model(inputs)
         loss = self.loss(output, targets)
         if self.penalty is not None:
             loss = loss + self.penalty()
-        if not isinstance(loss, Tensor):
+        if not isinstance(loss, Tensor) or not loss.requires_grad:
             raise ArgumentError("model: nothing in it can be learnt; has it parameters that are not frozen?")
         loss.backward()
         if self.clip_norm is not None:
@@ -242,6 +260,19 @@ class Trainer:
             self._progress(loader).save(checkpoint)
         for callback in self.callbacks:
             callback.on_epoch_end(self, row)
+
+    def _runs_as_it_is(self, capture: bool | None) -> str | None:
+        """Why a step is not recorded at all."""
+        if capture is False:
+            return "capture=False"
+        parts = [*self.model.modules(), self.loss, *([] if self.penalty is None else [self.penalty])]
+        for part in parts:
+            kind = type(part) if isinstance(part, Module) or hasattr(type(part), "__module__") else part
+            home = getattr(part, "__module__", None) or kind.__module__
+            if home.partition(".")[0] != "portml":
+                name = getattr(part, "__qualname__", type(part).__qualname__)
+                return f"{name} is not portml's own, and may read what a recording cannot know; capture=True records it"
+        return None
 
     def _transformed(self, inputs: Array) -> Array:
         if self.transform is None:

@@ -17,14 +17,15 @@ MAY_IMPORT = {
     "backends": "errors",
     "random": "errors backends",
     "autograd": "errors backends random",
+    "recording": "errors backends random autograd",
     "optim": "errors backends random autograd",
     "nn": "errors backends random autograd optim",
     "metrics": "errors backends",
     "data": "errors backends random",
     "classical": "errors backends random optim metrics data",
-    "train": "errors backends random autograd nn optim metrics data classical",
-    "plots": "errors backends random autograd nn optim metrics data classical train",
-    "cli": "errors backends random autograd nn optim metrics data classical train plots",
+    "train": "errors backends random autograd recording nn optim metrics data classical",
+    "plots": "errors backends random autograd recording nn optim metrics data classical train",
+    "cli": "errors backends random autograd recording nn optim metrics data classical train plots",
     "__main__": "cli",
 }
 NUMPY_MAY_BE_IMPORTED_IN = (

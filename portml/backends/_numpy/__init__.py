@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from portml.backends._numpy.writing import WRITING
 from portml.backends.backend import Backend, Memory
 from portml.errors import BackendUnavailableError
 
@@ -22,6 +23,7 @@ class NumpyBackend(Backend):
     xp = np
     device = "cpu"
     host = True
+    _writers: ClassVar = WRITING
 
     def to_numpy(self, x: Any) -> np.ndarray[Any, Any]:
         """The array itself: it is on the host already."""

@@ -1,0 +1,93 @@
+"""Where an array's numbers lie: whether two arrays share memory, and arrays laid out in one block.
+
+What a recording needs to know of arrays, and what the standard does not say.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from portml.backends.backend import Backend
+from portml.backends.namespaces import Array
+
+__all__ = ["ALIGNMENT", "Extent", "carve", "dense_order", "extent", "make_block"]
+
+ALIGNMENT = 64
+"""Bytes: a cache line, and what vector instructions want."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Extent:
+    """The bytes between the first and the last element of an array.
+
+    Attributes
+    ----------
+    owner : object
+        The object whose memory it is; two arrays share memory only if this is one and the same.
+    start, stop : int
+        Addresses; `stop` is exclusive.
+    """
+
+    owner: Any
+    start: int
+    stop: int
+
+    def is_that_of(self, other: Extent) -> bool:
+        """Whether both are the same bytes."""
+        return self.owner is other.owner and (self.start, self.stop) == (other.start, other.stop)
+
+    def meets(self, other: Extent) -> bool:
+        """Whether some byte may belong to both."""
+        return self.owner is other.owner and self.start < other.stop and other.start < self.stop
+
+
+def extent(array: Array) -> Extent:
+    """Where an array lies.  A scalar of NumPy's, and an array of a library that does not tell, lies by itself."""
+    array = getattr(array, "_array", array)  # array-api-strict wraps NumPy's
+    if isinstance(array, np.ndarray):
+        owner: Any = array
+        while isinstance(owner.base, np.ndarray):
+            owner = owner.base
+        start, stop = np.lib.array_utils.byte_bounds(array)
+        return Extent(owner, start, stop)
+    pointer = getattr(getattr(array, "data", None), "mem", None)
+    if pointer is None:
+        return Extent(array, 0, 1)
+    first = int(array.data.ptr)
+    reach = sum((length - 1) * step for length, step in zip(array.shape, array.strides, strict=True) if length > 1)
+    return Extent(pointer, first + min(0, reach), first + max(0, reach) + array.itemsize)
+
+
+def dense_order(array: Array) -> tuple[int, ...] | None:
+    """The axes from the slowest to the fastest, if the elements fill one stretch of memory; None if they do not."""
+    strides = getattr(array, "strides", None)
+    if strides is None:
+        return None
+    order = tuple(sorted(range(array.ndim), key=lambda axis: (-strides[axis], -array.shape[axis], axis)))
+    expected = array.itemsize
+    for axis in reversed(order):
+        if array.shape[axis] != 1 and strides[axis] != expected:
+            return None
+        expected *= array.shape[axis]
+    return order
+
+
+def make_block(backend: Backend, n_bytes: int) -> Array:
+    """A block of bytes (n_bytes,) that begins at a multiple of `ALIGNMENT`."""
+    block = backend.zeros((n_bytes + ALIGNMENT,), "uint8")
+    offset = -extent(block).start % ALIGNMENT
+    return block[offset : offset + n_bytes]
+
+
+def carve(block: Array, offset: int, shape: Sequence[int], dtype: Any, order: Sequence[int]) -> Array:
+    """An array of that shape and type inside a block; `order` names its axes from the slowest to the fastest."""
+    ordered = tuple(shape[axis] for axis in order)
+    size = math.prod(ordered) * dtype.itemsize
+    lying = block[offset : offset + size].view(dtype).reshape(ordered)
+    back = sorted(range(len(order)), key=lambda place: order[place])
+    return lying.transpose(back)
