@@ -7,12 +7,12 @@ by side.  Each layer and direction is one kernel over the whole sequence.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from portml.autograd import Tensor
 from portml.autograd.parameter import Parameter
-from portml.backends import Array, Backend, backend_of, operations
+from portml.backends import Array, Backend, backend_of, namespace, operations
 from portml.backends.kernels.gated_recurrent_unit import gru, gru_saving
 from portml.backends.kernels.long_short_term_memory import lstm, lstm_saving
 from portml.backends.kernels.recurrent import recurrent
@@ -21,7 +21,7 @@ from portml.nn.dropout import Dropout
 from portml.nn.initialisation import generator_for, uniform_fan_in
 from portml.nn.module import Module
 from portml.random import Generator
-from portml.random.arguments import checked_count, checked_real
+from portml.random.arguments import checked_count, checked_integer, checked_real
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUGates", "LSTMGates"]
 
@@ -119,6 +119,7 @@ class _Recurrent(Module):
 
     def _run(self, x: Array, first: States | None, lengths: Any, return_gates: bool) -> tuple[Array, States, list[Any]]:
         """Results, states at the end, and gates, in the layout that the caller uses."""
+        require_array("x", x)
         single = len(x.shape) == 2
         x = self._steps_first(x)
         states = self._first_states(x, first, single)
@@ -166,9 +167,11 @@ class _Recurrent(Module):
     def _first_states(self, x: Array, first: States | None, single: bool) -> States:
         rows, n_samples = self.num_layers * self.num_directions, x.shape[1]
         if first is None:
-            return (backend_of(x).zeros((rows, n_samples, self.hidden_size), x.dtype),) * self._states
+            shape = (rows, n_samples, self.hidden_size)
+            return (namespace(x).zeros(shape, dtype=x.dtype, device=x.device),) * self._states
         expected = (rows, self.hidden_size) if single else (rows, n_samples, self.hidden_size)
         for state in first:
+            require_array("hx", state)
             if tuple(state.shape) != expected:
                 raise ShapeError(
                     f"hx: a first state has shape {tuple(state.shape)}; expected {expected}, the layers times the "
@@ -181,7 +184,14 @@ class _Recurrent(Module):
             return None
         if single:
             raise ArgumentError("lengths: a single sequence has none; cut it, or give a batch of one")
-        return _raw(lengths) if hasattr(lengths, "dtype") else backend_of(x).asarray(lengths, dtype="int64")
+        if hasattr(lengths, "dtype"):
+            return _raw(lengths)
+        lengths = list(lengths) if isinstance(lengths, Iterable) else [lengths]
+        for length in lengths:
+            # Those of a device are not read; what is on the host is refused there too.
+            if not 0 <= checked_integer("lengths", length) <= x.shape[0]:
+                raise RangeError(f"lengths contain {length}; expected 0 to the {x.shape[0]} steps of the sequences")
+        return backend_of(x).asarray(lengths, dtype="int64")
 
 
 class RNN(_Recurrent):
@@ -249,10 +259,13 @@ class RNN(_Recurrent):
 
         Raises
         ------
+        ArgumentError
+            If something is no array, or lengths are given for a single sequence.
         ShapeError, DtypeError
-            If something does not fit.
+            If something does not fit, there is no step, or the numbers are not real fractions: embed tokens first.
         RangeError
-            On the host, if a length is negative or longer than the sequences.
+            On the host, if a length is negative or longer than the sequences; on a device all that is worked out for
+            such a sequence is NaN.
         """
         y, (end,), _ = self._run(x, None if hx is None else (hx,), lengths, False)
         return y, end
@@ -343,6 +356,12 @@ def _pair(hx: Any) -> tuple[Array, Array] | None:
     if not isinstance(hx, tuple | list) or len(hx) != 2:
         raise ArgumentError(f"hx: expected a pair of first states and first cells, (h, c), got {type(hx).__name__}")
     return hx[0], hx[1]
+
+
+def require_array(name: str, x: Any) -> None:
+    """Raise ArgumentError unless `x` is an array of some backend or a Tensor."""
+    if not hasattr(x, "shape"):
+        raise ArgumentError(f"{name}: expected an array, got {type(x).__name__}; make one with Backend.asarray")
 
 
 def _raw(x: Any) -> Any:

@@ -10,7 +10,7 @@ import pytest
 from portml import nn
 from portml.autograd import Tensor, check_gradients, no_grad
 from portml.backends import Backend, operations, to_numpy
-from portml.errors import ArgumentError, DtypeError, PortmlError, RangeError, ShapeError
+from portml.errors import ArgumentError, DtypeError, RangeError, ShapeError
 
 KINDS = ("RNN", "LSTM", "GRU")
 
@@ -126,8 +126,87 @@ def test_windows_in_time_hand_the_state_on_and_cut_the_gradient(backend: Backend
     assert inputs[0].grad is None
     assert np.any(to_numpy(inputs[1].grad) != 0)
     assert [each.shape for each in nn.windows_in_time(x, 2, batch_first=True)] == [(7, 2, 3)]
+    assert nn.detach_state([x, None]) == (x, None)
     with pytest.raises(ArgumentError, match="at least 1 step"):
-        next(nn.windows_in_time(x, 0))
+        nn.windows_in_time(x, 0)
+    with pytest.raises(ArgumentError, match="length"):
+        nn.windows_in_time(x, 2.5)  # type: ignore[arg-type]
+    with pytest.raises(ShapeError, match=r"expected \(N, L, ...\), got shape \(7,\)"):
+        nn.windows_in_time(x[:, 0, 0], 2, batch_first=True)
+
+
+def test_one_seed_drops_the_same(backend: Backend) -> None:
+    x = drawn(backend, 5, 2, 3)
+    with no_grad():
+        one, again, other = (
+            to_numpy(nn.LSTM(3, 4, 3, dropout=0.5, bidirectional=True, rng=seed, backend=backend)(x)[0])
+            for seed in (1, 1, 2)
+        )
+    np.testing.assert_array_equal(one, again)
+    assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_of_none_gives_none(backend: Backend, kind: str) -> None:
+    layer = getattr(nn, kind)(3, 4, 2, bidirectional=True, rng=0, backend=backend)
+    x = Tensor(drawn(backend, 5, 0, 3), requires_grad=True)
+    lengths: Any
+    for lengths in (None, []):
+        y, end = layer(x, lengths=lengths)
+        assert y.shape == (5, 0, 8)
+        assert all(each.shape == (4, 0, 4) for each in (end if kind == "LSTM" else (end,)))
+    operations.sum(y).backward()
+    assert all(np.all(to_numpy(parameter.grad) == 0) for parameter in layer.parameters())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nan_reaches_only_its_own_sequence_from_then_on(backend: Backend, kind: str) -> None:
+    layer = getattr(nn, kind)(3, 4, rng=0, backend=backend)
+    values = np.ones((5, 2, 3), "float32")
+    values[3, 1, 0] = np.nan
+    with no_grad():
+        y = to_numpy(layer(backend.asarray(values))[0])
+    assert np.isnan(y[3:, 1]).all()
+    assert np.isfinite(y[:3]).all()
+    assert np.isfinite(y[:, 0]).all()
+
+
+@pytest.mark.parametrize("lengths_form", ["list", "array"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_length_out_of_range_is_refused_or_makes_nan(backend: Backend, kind: str, lengths_form: str) -> None:
+    layer = getattr(nn, kind)(3, 4, rng=0, backend=backend)
+    x = drawn(backend, 5, 3, 3)
+    lengths: Any = [6, 5, -1] if lengths_form == "list" else backend.asarray(np.asarray([6, 5, -1], "int32"))
+    with no_grad():
+        if lengths_form == "list" or backend.host:
+            with pytest.raises(RangeError, match="lengths contain 6; expected 0 to the 5 steps"):
+                layer(x, lengths=lengths)
+            return
+        y, end = layer(x, lengths=lengths)
+    assert np.isnan(to_numpy(y)[:, 0]).all()
+    for state in end if kind == "LSTM" else (end,):
+        assert np.isnan(to_numpy(state)).any(axis=(0, 2)).tolist() == [True, False, True]
+    assert np.isfinite(to_numpy(y)[:, 1:]).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_precisions_meet_in_the_wider_one(kind: str) -> None:
+    layer = getattr(nn, kind)(3, 4, rng=0, backend="numpy")
+    x, h = np.random.default_rng(0).standard_normal((5, 2, 3)), np.ones((1, 2, 4))
+    y, _ = layer(x)
+    assert y.dtype == np.float64
+    np.testing.assert_allclose(y.value, layer(x.astype("float32"))[0].value, atol=1e-6)
+    wide = getattr(nn, kind)(3, 4, rng=0, backend="numpy", dtype="float64")
+    wide.load_state_dict({name: value.astype("float64") for name, value in layer.state_dict().items()})
+    y, _ = layer(x.astype("float32"), (h, h) if kind == "LSTM" else h)
+    assert y.dtype == np.float64
+    expected, _ = wide(x.astype("float32").astype("float64"), (h, h) if kind == "LSTM" else h)
+    np.testing.assert_allclose(y.value, expected.value, atol=1e-6)
+    operations.sum(y).backward()
+    operations.sum(expected).backward()
+    for one, other in zip(layer.parameters(), wide.parameters(), strict=True):
+        assert one.grad.dtype == one.dtype
+        np.testing.assert_allclose(one.grad.value, other.grad.value, rtol=1e-4, atol=1e-5)
 
 
 def test_dropout_stands_between_layers_in_training_only(backend: Backend) -> None:
@@ -157,7 +236,7 @@ def test_derivatives_are_right(kind: str, order: int) -> None:
     check_gradients(loss, np.random.default_rng(0).standard_normal((3, 2, 2)), order=order)
 
 
-REFUSED: dict[str, tuple[Any, type[PortmlError], str]] = {
+REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "features": (lambda: nn.LSTM(3, 4)(np.ones((5, 2, 7), "f4")), ShapeError, r"\(L, N, 3\) or \(L, 3\)"),
     "axes": (lambda: nn.GRU(3, 4, batch_first=True)(np.ones(3, "f4")), ShapeError, r"\(N, L, 3\)"),
     "no steps": (lambda: nn.RNN(3, 4)(np.ones((0, 2, 3), "f4")), ShapeError, "one step at least"),
@@ -172,6 +251,25 @@ REFUSED: dict[str, tuple[Any, type[PortmlError], str]] = {
     "too few": (lambda: nn.LSTM(3, 4)(np.ones((5, 2, 3), "f4"), lengths=[5]), ShapeError, "each of 2 samples"),
     "fractions": (lambda: nn.LSTM(3, 4)(np.ones((5, 2, 3), "f4"), lengths=np.ones(2)), DtypeError, "integers"),
     "lengths of one": (lambda: nn.LSTM(3, 4)(np.ones((5, 3), "f4"), lengths=[5]), ArgumentError, "single sequence"),
+    "length of one": (lambda: nn.GRU(3, 4)(np.ones((5, 2, 3), "f4"), lengths=5), ShapeError, "each of 2 samples"),
+    "length and a half": (lambda: nn.GRU(3, 4)(np.ones((5, 2, 3), "f4"), lengths=[1.5, 2]), ArgumentError, "lengths"),
+    "tokens": (lambda: nn.LSTM(3, 4)(np.ones((5, 2, 3), int)), DtypeError, "lstm: x has dtype int64; expected float32"),
+    "bits": (lambda: nn.GRU(3, 4)(np.ones((5, 2, 3), bool)), DtypeError, "gru: x has dtype bool"),
+    "complex": (lambda: nn.RNN(3, 4)(np.ones((5, 2, 3), complex)), DtypeError, "recurrent: x has dtype complex128"),
+    "whole states": (lambda: nn.GRU(3, 4)(np.ones((5, 2, 3), "f4"), np.ones((1, 2, 4), int)), DtypeError, "a first st"),
+    "list": (lambda: nn.LSTM(3, 4)([[1.0, 2.0, 3.0]]), ArgumentError, "x: expected an array, got list"),
+    "none": (lambda: nn.GRUCell(3, 4)(None), ArgumentError, "x: expected an array, got NoneType"),
+    "pair for one": (
+        lambda: nn.GRU(3, 4)(np.ones((5, 3), "f4"), (1, 2)),
+        ArgumentError,
+        "hx: expected an array, got t",
+    ),
+    "numbers": (lambda: nn.LSTM(3, 4)(np.ones((5, 3), "f4"), (1, 2)), ArgumentError, "hx: expected an array, got int"),
+    "three states": (lambda: nn.LSTM(3, 4)(np.ones((5, 3), "f4"), (1, 2, 3)), ArgumentError, "pair"),
+    "states of a batch": (lambda: nn.RNN(3, 4)(np.ones((5, 3), "f4"), np.ones((1, 1, 4))), ShapeError, r"\(1, 4\)"),
+    "projection": (lambda: nn.LSTM(3, 4, proj_size=2), TypeError, "proj_size"),  # type: ignore[call-arg]
+    "half a unit": (lambda: nn.LSTM(3, 4.5), ArgumentError, "hidden_size"),  # type: ignore[arg-type]
+    "gates of none": (lambda: nn.RNN(3, 4)(np.ones((5, 3)), return_gates=True), TypeError, "return_gates"),
     "nonlinearity": (lambda: nn.RNN(3, 4, nonlinearity="sigmoid"), ArgumentError, "'tanh' or 'relu'"),
     "size": (lambda: nn.LSTM(3, 0), ArgumentError, "hidden_size"),
     "layers": (lambda: nn.GRU(3, 4, 0), ArgumentError, "num_layers"),

@@ -18,6 +18,7 @@ from portml.backends.cuda.recurrence import (
 )
 from portml.backends.cuda.source import CudaKernel
 from portml.backends.kernels import gated_recurrent_unit as twins
+from portml.backends.kernels.recurrence import known
 from portml.backends.namespaces import Array, namespace
 
 Needs = tuple[bool, ...]
@@ -117,6 +118,7 @@ def _forward(arrays: Any, reverse: bool, to_results: Any, to_saved: Any) -> tupl
     twins.refuse_unfit_gru(*arrays)
     x, h, weight_ih, weight_hh, bias_ih, bias_hh = map(contiguous, arrays[:6])
     lengths = lengths_of(arrays[6])
+    h = known(h, lengths, x.shape[0])
     xp, n_steps, size = namespace(x), x.shape[0], h.shape[1]
     every = (n_steps, *h.shape)
     a, recur = projected(x, weight_ih), xp.matrix_transpose(weight_hh)

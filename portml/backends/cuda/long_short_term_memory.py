@@ -19,6 +19,7 @@ from portml.backends.cuda.recurrence import (
 )
 from portml.backends.cuda.source import CudaKernel
 from portml.backends.kernels import long_short_term_memory as twins
+from portml.backends.kernels.recurrence import known
 from portml.backends.namespaces import Array, namespace
 
 Needs = tuple[bool, ...]
@@ -122,6 +123,7 @@ def _forward(arrays: Any, reverse: bool, to_results: Any, to_saved: Any) -> tupl
     twins.refuse_unfit_lstm(*arrays)
     x, h, c, weight_ih, weight_hh, bias_ih, bias_hh = map(contiguous, arrays[:7])
     lengths = lengths_of(arrays[7])
+    h, c = known(h, lengths, x.shape[0]), known(c, lengths, x.shape[0])
     xp, n_steps, size = namespace(x), x.shape[0], h.shape[1]
     every = (n_steps, *h.shape)
     z, recur = projected(x, weight_ih), xp.matrix_transpose(weight_hh)

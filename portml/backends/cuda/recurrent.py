@@ -19,6 +19,7 @@ from portml.backends.cuda.recurrence import (
 )
 from portml.backends.cuda.source import CudaKernel
 from portml.backends.kernels import recurrent as twins
+from portml.backends.kernels.recurrence import known
 from portml.backends.namespaces import Array, namespace
 
 Needs = tuple[bool, ...]
@@ -102,6 +103,7 @@ def _forward(arguments: Any, reverse: bool, to_results: Any, to_states: Any) -> 
     twins.refuse_unfit_recurrent(*arguments)
     x, h, weight_ih, weight_hh, bias_ih, bias_hh = map(contiguous, arguments[:6])
     lengths, relu = lengths_of(arguments[6]), int(arguments[7] == "relu")
+    h = known(h, lengths, x.shape[0])
     xp, every = namespace(x), (x.shape[0], *h.shape)
     z, recur = projected(x, weight_ih), xp.matrix_transpose(weight_hh)
     product = empty_like_rows(x, h.shape[:1], h.shape[1])

@@ -9,6 +9,7 @@ from portml.backends.kernel import kernel
 from portml.backends.kernels.activation import sigmoid
 from portml.backends.kernels.recurrence import (
     gate,
+    known,
     live_steps,
     project,
     refuse_unfit_sequence,
@@ -67,7 +68,7 @@ def gru(
     ShapeError, DtypeError
         If the arrays do not fit.
     RangeError
-        On the host, if a length is negative or above n_steps.
+        On the host, if a length is negative or above n_steps; on a device that sample's states are NaN.
     """
     result: tuple[Array, Array] = gru_saving.agnostic(
         x, h, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse=reverse
@@ -93,7 +94,7 @@ def gru_saving(
     """
     refuse_unfit_gru(x, h, weight_ih, weight_hh, bias_ih, bias_hh, lengths)
     xp, (n_steps, size) = namespace(x, h, weight_ih, weight_hh), (x.shape[0], h.shape[1])
-    live = live_steps(lengths, n_steps)
+    live, h = live_steps(lengths, n_steps), known(h, lengths, n_steps)
     a, recur = project(silenced(x, live), weight_ih, bias_ih), xp.matrix_transpose(weight_hh)
     gates, inner, states = [a] * n_steps, [h] * n_steps, [h] * n_steps
     for t in steps(n_steps, reverse):

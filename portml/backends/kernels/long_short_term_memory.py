@@ -9,6 +9,7 @@ from portml.backends.kernel import kernel
 from portml.backends.kernels.activation import sigmoid
 from portml.backends.kernels.recurrence import (
     gate,
+    known,
     live_steps,
     project,
     refuse_unfit_sequence,
@@ -67,7 +68,7 @@ def lstm(
     ShapeError, DtypeError
         If the arrays do not fit.
     RangeError
-        On the host, if a length is negative or above n_steps.
+        On the host, if a length is negative or above n_steps; on a device that sample's states are NaN.
     """
     result: tuple[Array, Array, Array] = lstm_saving.agnostic(
         x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse=reverse
@@ -94,6 +95,7 @@ def lstm_saving(
     """
     refuse_unfit_lstm(x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, lengths)
     xp, (n_steps, size) = namespace(x, h, c, weight_ih, weight_hh), (x.shape[0], h.shape[1])
+    h, c = known(h, lengths, n_steps), known(c, lengths, n_steps)
     live = live_steps(lengths, n_steps)
     z, recur = project(silenced(x, live), weight_ih, bias_ih, bias_hh), xp.matrix_transpose(weight_hh)
     gates, states, cells = [z] * n_steps, [h] * n_steps, [c] * n_steps

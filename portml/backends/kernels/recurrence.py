@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from portml.backends.kernels.labels import readable
+from portml.backends.kernels.real_numbers import refuse_unless_real
 from portml.backends.namespaces import Array, device_of, dtype_kind, namespace
 from portml.errors import DtypeError, RangeError, ShapeError
 
 __all__ = [
     "gate",
+    "known",
     "live_steps",
     "project",
     "refuse_unfit_sequence",
@@ -37,6 +39,15 @@ def live_steps(lengths: Array | None, n_steps: int) -> Array | None:
     xp = namespace(lengths)
     numbers = xp.arange(n_steps, dtype=lengths.dtype, device=device_of(lengths))
     return xp.reshape(numbers, (-1, 1, 1)) < xp.reshape(lengths, (1, -1, 1))
+
+
+def known(state: Array, lengths: Array | None, n_steps: int) -> Array:
+    """The first state; NaN for a sample whose length is out of range, which nobody looks at on a device."""
+    if lengths is None or readable(lengths):
+        return state
+    xp = namespace(state, lengths)
+    outside = (lengths < 0) | (lengths > n_steps)
+    return xp.where(xp.expand_dims(outside, axis=1), xp.nan, state)
 
 
 def silenced(x: Array, live: Array | None) -> Array:
@@ -90,7 +101,10 @@ def refuse_unfit_sequence(
     biases: Sequence[Array | None],
     lengths: Array | None,
 ) -> None:
-    """Raise unless all shapes fit and, on the host, the lengths are 0 to the number of steps."""
+    """Raise unless all shapes fit, all numbers are real and, on the host, lengths are 0 to the number of steps."""
+    refuse_unless_real(name, x)
+    refuse_unless_real(name, weight_ih, "weight_ih")
+    refuse_unless_real(name, weight_hh, "weight_hh")
     if x.ndim != 3 or x.shape[0] < 1:
         raise ShapeError(
             f"{name}: x has shape {tuple(x.shape)}; expected (n_steps, n_samples, n_in), one step at least"
@@ -105,10 +119,14 @@ def refuse_unfit_sequence(
         )
     expected = (x.shape[1], weight_hh.shape[1])
     for state in states:
+        refuse_unless_real(name, state, "a first state")
         if tuple(state.shape) != expected:
             raise ShapeError(f"{name}: a first state has shape {tuple(state.shape)}; expected {expected}")
     for bias in biases:
-        if bias is not None and tuple(bias.shape) != (rows,):
+        if bias is None:
+            continue
+        refuse_unless_real(name, bias, "a bias")
+        if tuple(bias.shape) != (rows,):
             raise ShapeError(f"{name}: a bias has shape {tuple(bias.shape)}; expected ({rows},)")
     if lengths is not None:
         _refuse_unfit_lengths(name, lengths, x.shape[0], x.shape[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from portml.backends.kernel import kernel
 from portml.backends.kernels.recurrence import (
+    known,
     live_steps,
     project,
     refuse_unfit_sequence,
@@ -65,7 +66,7 @@ def recurrent(
     ArgumentError
         For another nonlinearity.
     RangeError
-        On the host, if a length is negative or above n_steps.
+        On the host, if a length is negative or above n_steps; on a device that sample's states are NaN.
     """
     arrays = x, h, weight_ih, weight_hh, bias_ih, bias_hh, lengths
     result: tuple[Array, Array] = recurrent_saving.agnostic(*arrays, nonlinearity=nonlinearity, reverse=reverse)[0]
@@ -88,7 +89,7 @@ def recurrent_saving(
     """The result of `recurrent`, and for its gradient the state after each step, kept where a step does not count."""
     refuse_unfit_recurrent(x, h, weight_ih, weight_hh, bias_ih, bias_hh, lengths, nonlinearity)
     xp, n_steps = namespace(x, h, weight_ih, weight_hh), x.shape[0]
-    live = live_steps(lengths, n_steps)
+    live, h = live_steps(lengths, n_steps), known(h, lengths, n_steps)
     z, recur = project(silenced(x, live), weight_ih, bias_ih, bias_hh), xp.matrix_transpose(weight_hh)
     states = [h] * n_steps
     for t in steps(n_steps, reverse):
