@@ -146,8 +146,12 @@ def package(session: nox.Session) -> None:
 
 @nox.session(venv_backend="virtualenv")
 def oracle(session: nox.Session) -> None:
-    """Compare with PyTorch, SciPy and ONNX; pip installs them, as the CPU build of PyTorch is found by pip only."""
-    install(session, "torch==2.13.0", "scipy", "onnx", *PROJECT["dependencies"], *EXTRAS["cli"], *named(*TEST))
+    """Compare with PyTorch, SciPy and ONNX, which pip installs, as only pip finds the CPU build of PyTorch.
+
+    Speech to detect is spoken by espeak-ng, which is Debian's package of that name.
+    """
+    peers = ("torch==2.13.0", "scipy", "onnx", "onnxruntime", "silero-vad")
+    install(session, *peers, *PROJECT["dependencies"], *EXTRAS["cli"], *named(*TEST))
     pytest(session, "-m", "oracle")
 
 
