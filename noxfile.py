@@ -146,11 +146,11 @@ def package(session: nox.Session) -> None:
 
 @nox.session(venv_backend="virtualenv")
 def oracle(session: nox.Session) -> None:
-    """Compare with PyTorch, SciPy and ONNX, which pip installs, as only pip finds the CPU build of PyTorch.
+    """Compare with PyTorch, SciPy, ONNX and others, which pip installs, as only pip finds the CPU build of PyTorch.
 
     Speech to detect is spoken by espeak-ng, which is Debian's package of that name.
     """
-    peers = ("torch==2.13.0", "scipy", "onnx", "onnxruntime", "silero-vad")
+    peers = ("torch==2.13.0", "scipy", "onnx", "onnxruntime", "sacrebleu", "silero-vad")
     install(session, *peers, *PROJECT["dependencies"], *EXTRAS["cli"], *named(*TEST))
     pytest(session, "-m", "oracle")
 
