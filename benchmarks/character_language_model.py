@@ -32,7 +32,7 @@ from portml.plots.figure import GREY, PALETTE, new_figure, plain_axes, save_figu
 
 FOLDER = Path(__file__).parent / "results" / "character_language_model"
 MODELS = ("lstm", "gpt")
-STEPS, EVERY, SEED = 1000, 50, 0
+N_POINTS, SEED = 18, 0
 ORDERS, STRENGTHS = (1, 2, 3, 4, 5, 6), (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 ALLOWED = 0.01
 PROMPT, N_WRITTEN = "And the LORD said", 400
@@ -42,13 +42,12 @@ def main() -> int:
     """Train what the command line names, then show everything that is recorded."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", choices=[*MODELS, "counts", []], metavar="NAME", help="lstm, gpt, counts")
-    parser.add_argument("--steps", type=int, default=STEPS)
     given = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     with threadpool_limits(1):
         torch.set_num_threads(1)
         for name in given.names:
-            count() if name == "counts" else compare(name, given.steps)
+            count() if name == "counts" else compare(name)
     runs = {name: json.loads((FOLDER / f"{name}.json").read_text()) for name in MODELS}
     counts = json.loads((FOLDER / "counts.json").read_text())
     text = table(runs, counts)
@@ -56,38 +55,39 @@ def main() -> int:
     (FOLDER / "README.md").write_text(text)
     draw(runs, counts)
     order_3 = next(row for row in counts if row["order"] == 3)["validation"]
-    ends = [run["curve"][-1] for run in runs.values()]
+    ends = [run["validation"] for run in runs.values()]
     kept = all(abs(end["ours"] / end["torch"] - 1) <= ALLOWED and end["ours"] < order_3 for end in ends)
     return 0 if kept else 1
 
 
-def compare(name: str, steps: int) -> None:
+def compare(name: str) -> None:
     """Train one model on both sides, and record the bits per character as they fall."""
     settings, corpus = example.SETTINGS[name], example.read_corpus()
+    steps = settings.steps
     ours = example.build(name, settings, len(corpus.tokenizer), SEED, "numpy")
     theirs = torch_twin(name, ours)
     validation, test = (TextWindows(part, settings.context) for part in (corpus.validation, corpus.test))
+    watched = TextWindows(corpus.validation, settings.context, stride=4 * settings.context)
     our_steps = example.train(ours, corpus.train, settings, steps, SEED)
     their_steps = torch_training(theirs, corpus.train, settings, steps)
     result: dict[str, Any] = {
         "model": name,
         "parameters": sum(parameter.value.size for parameter in ours.parameters()),
         "settings": vars(settings),
-        "steps": steps,
         "seed": SEED,
         "machine": f"one of 2 shared cores, NumPy {np.__version__}, torch {torch.__version__.partition('+')[0]}",
-        "curve": [{"step": 0, **bits(ours, theirs, validation)}],
+        "curve": [{"step": 0, **bits(ours, theirs, watched)}],
     }
     times: dict[str, list[float]] = {"ours": [], "torch": []}
     for step in range(1, steps + 1):
         times["ours"].append(_seconds(lambda: next(our_steps)))
         times["torch"].append(_seconds(lambda: next(their_steps)))
-        if step % EVERY == 0 or step == steps:
-            result["curve"].append({"step": step, **bits(ours, theirs, validation)})
+        if step % (steps // N_POINTS) == 0:
+            result["curve"].append({"step": step, **bits(ours, theirs, watched)})
             result["seconds_per_step"] = {side: round(float(np.median(each)), 4) for side, each in times.items()}
             print(name, result["curve"][-1], result["seconds_per_step"], flush=True)
             _record(name, result)
-    result["test"] = bits(ours, theirs, test)
+    result["validation"], result["test"] = bits(ours, theirs, validation), bits(ours, theirs, test)
     result["written"] = {"ours": written(ours, corpus.tokenizer)}
     ours.load_state_dict({key: value.numpy() for key, value in theirs.state_dict().items()})
     result["written"]["torch"] = written(ours, corpus.tokenizer)
@@ -177,8 +177,8 @@ def table(runs: dict[str, dict[str, Any]], counts: list[dict[str, Any]]) -> str:
         "| " + " | ".join(["---"] * 10) + " |",
     ]
     for name, run in runs.items():
-        end, test, seconds = run["curve"][-1], run["test"], run["seconds_per_step"]
-        cells = [name, f"{run['parameters']:,}", run["steps"], f"{end['ours']:.4f}", f"{end['torch']:.4f}"]
+        end, test, seconds = run["validation"], run["test"], run["seconds_per_step"]
+        cells = [name, f"{run['parameters']:,}", run["settings"]["steps"], f"{end['ours']:.4f}", f"{end['torch']:.4f}"]
         cells += [f"{100 * (end['ours'] / end['torch'] - 1):+.2f} %", f"{test['ours']:.4f}", f"{test['torch']:.4f}"]
         cells += [f"{seconds['ours']:.3f}", f"{seconds['torch']:.3f}"]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
