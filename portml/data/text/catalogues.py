@@ -113,7 +113,8 @@ def _written(content: bytes) -> Iterator[tuple[str, str]]:
     charset = _charset(b"\n".join(line.strip(b'"\\n') for line in content.splitlines()[:60]))
     entry: dict[str, str] = {}
     keyword, fuzzy = "", False
-    for line in [*content.decode(charset).splitlines(), 'msgid ""']:
+    # `str.splitlines` would also end lines at marks that stand inside of messages.
+    for line in [*content.decode(charset).split("\n"), 'msgid ""']:
         stripped = line.strip()
         word, _, quoted = stripped.partition(" ")
         if stripped.startswith("#"):
