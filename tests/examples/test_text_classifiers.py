@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks import verse_classification
 from portml.errors import DataError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -158,3 +159,32 @@ def test_naive_bayes_counts_words_and_pairs(scripture: Path) -> None:
     }
     bayes.presence = True
     assert bayes.counts([verse]).max() == 1
+
+
+def run_of(chapters: list[str], seed: int = 0) -> dict[str, Any]:
+    return {"seed": seed, "right_by_chapter": {f"Genesis {number}": each for number, each in enumerate(chapters)}}
+
+
+def test_a_model_does_not_differ_from_itself() -> None:
+    run = run_of(["101", "0110", "1"])
+    found = verse_classification.compare([run], [run])
+    assert found["difference"] == 0
+    assert found["interval"] == [0, 0]
+    assert (found["chapters"], found["verses"]) == (3, 8)
+    assert found["seeds"] == [{"only_network": 0, "only_naive_bayes": 0, "p": 1.0, "seed": 0}]
+
+
+def test_a_difference_is_the_mean_over_seeds_and_mcnemars_test_is_exact() -> None:
+    ours = [run_of(["1000", "01"]), run_of(["0000", "11"], seed=1)]
+    found = verse_classification.compare(ours, [run_of(["1111", "00"])])
+    assert found["difference"] == round((2 + 2) / 2 / 6 - 4 / 6, 5)
+    assert found["seeds"][0] == {"only_network": 1, "only_naive_bayes": 3, "p": 0.62, "seed": 0}  # 2 (1 + 4) / 16
+    assert found["seeds"][1]["p"] == 0.69  # 2 (1 + 6 + 15) / 64
+
+
+def test_verses_that_go_wrong_together_count_as_one_chapter() -> None:
+    chapters = ["1" * 10, "0" * 10] * 50
+    found = verse_classification.compare([run_of(chapters)], [run_of(["0" * 10] * 100)])
+    low, high = found["interval"]
+    assert found["difference"] == 0.5
+    assert (high - low) / 2 == pytest.approx(1.96 * 0.5 / np.sqrt(100), rel=0.1)  # not √1000
