@@ -151,7 +151,7 @@ def oracle(session: nox.Session) -> None:
     Speech to detect is spoken by espeak-ng, which is Debian's package of that name.
     """
     peers = ("torch==2.13.0", "scipy", "onnx", "onnxruntime", "sacrebleu", "silero-vad")
-    install(session, *peers, *PROJECT["dependencies"], *EXTRAS["cli"], *named(*TEST))
+    install(session, *peers, *PROJECT["dependencies"], *EXTRAS["cli"], *EXTRAS["text"], *named(*TEST))
     pytest(session, "-m", "oracle")
 
 

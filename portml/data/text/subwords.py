@@ -39,12 +39,15 @@ def train_byte_level_bpe(
     ------
     MissingDependencyError
         Without the library `tokenizers`.
+    ArgumentError
+        If the vocabulary is too small, special tokens are none, or `texts` is one string.
 
     References
     ----------
     [Sennrich, Haddow & Birch 2016, Neural machine translation of rare words with subword units; Radford et al. 2019]
     """
     tokenizers = _library()
+    _check_special(special)
     _check_size(vocabulary_size, 256 + len(special))
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -75,13 +78,19 @@ def train_word_piece(
     texts, vocabulary_size, special, minimum_count
         As in `train_byte_level_bpe`; ``"<UNK>"`` must be among the special tokens, for characters never seen.
     lowercase : bool
-        Read capital letters as small ones.
+        Read capital letters as small ones, and without their accents.
+
+    Raises
+    ------
+    MissingDependencyError, ArgumentError
+        As in `train_byte_level_bpe`.
 
     References
     ----------
     [Schuster & Nakajima 2012, Japanese and Korean voice search; Wu et al. 2016, section 4.1]
     """
     tokenizers = _library()
+    _check_special(special)
     _check_size(vocabulary_size, len(special) + 1)
     if UNKNOWN not in special:
         raise ArgumentError(f"special: expected {UNKNOWN!r} among the special tokens, got {tuple(special)}")
@@ -106,6 +115,8 @@ class SubwordTokenizer:
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
+        # Where a text spells a special token, it is spelt as well; only what puts it there on purpose means it.
+        tokenizer.encode_special_tokens = True
 
     def encode(self, text: str) -> HostArray:
         """Numbers of the pieces, int64 of shape (n_tokens,)."""
@@ -166,7 +177,7 @@ def _library() -> Any:
         import tokenizers.trainers
     except ImportError as error:
         raise MissingDependencyError(
-            "subword tokenizers need the library tokenizers, which is not installed: pip install 'portml[text]'"
+            'subword tokenizers need the library tokenizers, which is not installed: pip install "portml[text]"'
         ) from error
     return tokenizers
 
@@ -175,6 +186,12 @@ def _several(texts: Iterable[str]) -> Iterable[str]:
     if isinstance(texts, str):
         raise ArgumentError("texts: expected several texts, got one string; write [text]")
     return texts
+
+
+def _check_special(special: Sequence[str]) -> None:
+    words = not isinstance(special, str) and all(isinstance(token, str) and token for token in special)
+    if not words or len({*special}) != len(special):
+        raise ArgumentError(f"special: expected distinct tokens such as ({PAD!r},), got {special!r}")
 
 
 def _check_size(size: int, least: int) -> None:
