@@ -22,7 +22,8 @@ class ContextCounts:
 
     h are the k symbols before, h' all of them but the first, n counts in the text learnt from; below order 0 stands the
     uniform distribution.  So α is how many observations the shorter context is worth: a context that was seen often
-    speaks for itself, one that never was hands on what the shorter one says.  [MacKay & Peto 1995, eq. 18]
+    speaks for itself, one that never was hands on what the shorter one says.  [MacKay & Peto 1995, A hierarchical
+    Dirichlet language model]
 
     Parameters
     ----------
