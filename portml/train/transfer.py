@@ -92,6 +92,14 @@ def load_matching(
     Notes
     -----
     PyTorch counts batches in ``num_batches_tracked``; such scalars are passed over where the model has none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from portml import nn
+    >>> model = nn.Sequential(nn.Linear(2, 1, rng=0, backend="numpy"))
+    >>> load_matching(model, {"fc.weight": np.ones((1, 2)), "fc.bias": np.ones(1)}, {"fc.": "0."}).loaded
+    ['0.weight', '0.bias']
     """
     own = model.state_dict()
     report, chosen = Matching(), {}
@@ -218,6 +226,13 @@ def discriminative_groups(
     References
     ----------
     [Howard & Ruder 2018, Universal language model fine-tuning for text classification, section 3.2]
+
+    Examples
+    --------
+    >>> from portml import nn
+    >>> model = nn.Sequential(*(nn.Linear(2, 2, rng=0, backend="numpy") for _ in range(3)))
+    >>> [group["lr"] for group in discriminative_groups(model, 0.1, decay=0.5)]
+    [0.025, 0.05, 0.1]
     """
     if not lr > 0 or not 0 < decay <= 1:
         raise ArgumentError(f"lr, decay: expected lr > 0 and decay in (0, 1], got {lr!r} and {decay!r}")
