@@ -252,6 +252,18 @@ def test_a_run_answers_on_another_backend(customers: Path, capsys: pytest.Captur
     assert said[0] == said[1]
 
 
+@pytest.mark.parametrize("model", ["gaussian-naive-bayes", "ridge"])
+def test_a_table_is_fitted_on_another_backend(customers: Path, model: str) -> None:
+    target = "price" if model == "ridge" else "size"
+    runs = [
+        TableRun.fit(customers, target, model, folds=2, backend=backend, folder=customers.parent / backend)
+        for backend in ("numpy", "strict")
+    ]
+    assert runs[1].record["backend"]["name"] == "strict"
+    for ours, other in zip(runs[0].record["scores"], runs[1].record["scores"], strict=True):
+        assert ours == pytest.approx(other)
+
+
 def test_help_loads_no_array_library() -> None:
     code = (
         "import sys\n"
