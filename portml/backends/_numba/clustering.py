@@ -1,6 +1,7 @@
 """Steps of k-means compiled: what a block of products says is used while it is in the cache.
 
-Products are laid out (n_clusters, n_samples), so that the vector unit compares many samples with one centre at a time.
+Products with many centres are laid out (n_clusters, n_samples), so that the vector unit compares many samples with one
+centre at a time.  With few centres the product itself takes most of the time, and is faster the other way around.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ __all__: list[str] = []
 Floats = NDArray[Any]
 Integers = NDArray[np.int64]
 
-HEIGHT = 512
+HEIGHT, HEIGHT_FOR_FEW = 256, 512
 """Samples whose products are held at a time."""
+FEW = 32
+"""Up to so many centres are few."""
 
 
 @nearest_centers.on("numba")
@@ -47,8 +50,18 @@ def _(x: Floats, weight: Floats | None, centers: Floats) -> tuple[Integers, Floa
 
 def _labelled_blocks(x: Floats, centers: Floats, labels: Integers) -> Any:
     """Slices of samples, each after its labels were written."""
+    half_norms = 0.5 * np.vecdot(centers, centers)
+    if len(centers) <= FEW:
+        height, across = min(HEIGHT_FOR_FEW, len(x)), np.ascontiguousarray(centers.T)
+        buffer = np.empty((height, len(centers)), x.dtype)
+        for rows in row_blocks(len(x), HEIGHT_FOR_FEW):
+            products = buffer[: rows.stop - rows.start]
+            np.matmul(x[rows], across, out=products)
+            _assign_rows(products, half_norms, labels[rows])
+            yield rows
+        return
     height = min(HEIGHT, len(x))
-    half_norms, best = 0.5 * np.vecdot(centers, centers), np.empty(height, x.dtype)
+    best = np.empty(height, x.dtype)
     buffer = np.empty((len(centers), height), x.dtype)
     for rows in row_blocks(len(x), HEIGHT):
         products = buffer[:, : rows.stop - rows.start]
@@ -71,6 +84,20 @@ def _assign(products, half_norms, best, labels):  # type: ignore[no-untyped-def]
             better = value > before
             best[i] = value if better else before
             labels[i] = c if better else labels[i]
+
+
+@numba.njit(**COMPILED)
+def _assign_rows(products, half_norms, labels):  # type: ignore[no-untyped-def]
+    """As `_assign`, from products (n_samples, n_clusters)."""
+    for i in range(labels.size):
+        row = products[i]
+        best, nearest = row[0] - half_norms[0], 0
+        for c in range(1, half_norms.size):
+            value = row[c] - half_norms[c]
+            better = value > best
+            best = value if better else best
+            nearest = c if better else nearest
+        labels[i] = nearest
 
 
 @numba.njit(**COMPILED)

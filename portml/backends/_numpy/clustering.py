@@ -16,8 +16,8 @@ __all__: list[str] = []
 Floats = NDArray[Any]
 Integers = NDArray[np.int64]
 
-HEIGHT = 1024
-"""Samples whose products are held at a time."""
+PRODUCTS = 1 << 15
+"""Products of samples with centres that are held at a time: what is read again is then still in the cache."""
 
 SORTED = 1 << 20
 """Numbers that are brought into the order of their clusters at a time."""
@@ -28,8 +28,9 @@ def _(x: Floats, centers: Floats) -> Integers:
     refuse_unfit_centers(x, centers, None)
     half_norms, across = 0.5 * np.vecdot(centers, centers), np.ascontiguousarray(centers.T)
     labels = np.empty(len(x), dtype=np.int64)
-    buffer = np.empty((min(HEIGHT, len(x)), len(centers)), x.dtype)
-    for rows in row_blocks(len(x), HEIGHT):
+    height = max(64, PRODUCTS // len(centers))
+    buffer = np.empty((min(height, len(x)), len(centers)), x.dtype)
+    for rows in row_blocks(len(x), height):
         block = buffer[: rows.stop - rows.start]
         np.matmul(x[rows], across, out=block)
         block -= half_norms

@@ -39,15 +39,19 @@ def _(x: Floats, y: Floats, half_norms: Floats, *, k: int, height: int) -> Integ
     refuse_unfit_tables(x, y, "euclidean", 2)
     refuse_unfit_count(k, y.shape[0])
     height = product_height(height, y.shape[1])
-    negative, across = -x, np.ascontiguousarray(y.T)
+    # One more column, of ones, has the product add the norms too.
+    negative, across = np.negative(_with_column(x, -1)), np.concatenate([y.T, half_norms[None, :]])
     buffer = np.empty((min(height, len(x)), len(y)), x.dtype)
     found = np.empty((len(x), k), dtype=np.int64)
     for rows in row_blocks(len(x), height):
         block = buffer[: rows.stop - rows.start]
         np.matmul(negative[rows], across, out=block)
-        block += half_norms
         found[rows] = _smallest(block, k)
     return found
+
+
+def _with_column(x: Floats, value: float) -> Floats:
+    return np.concatenate([x, np.full((len(x), 1), value, x.dtype)], axis=1)
 
 
 def product_height(height: int, n_features: int) -> int:
