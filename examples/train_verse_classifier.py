@@ -62,7 +62,7 @@ Settings = NetworkSettings | NaiveBayesSettings
 SETTINGS: dict[str, Settings] = {
     "lstm": NetworkSettings(dim=64, hidden_size=64, n_layers=1, dropout=0.3, lr=2e-3, epochs=6),
     "encoder": NetworkSettings(dim=64, hidden_size=128, n_layers=2, dropout=0.2, lr=1e-3, epochs=8),
-    "naive-bayes": NaiveBayesSettings(alpha=0.1, minimum_count=2, presence=False),
+    "naive-bayes": NaiveBayesSettings(alpha=0.2, minimum_count=1, presence=True),
 }
 
 
@@ -186,12 +186,12 @@ class Network:
             self.model.train()
             losses = [trainer.step(tokens, labels)[0] for tokens, _, labels in loader]
             schedule.step()
-            loss = float(np.mean([float(loss) for loss in losses]))
+            loss = float(np.mean([float(to_numpy(loss)) for loss in losses]))
             accuracy = float((self._logits(validation).argmax(axis=1) == validation.targets).mean())
             print(f"epoch {epoch:2}  loss {loss:.4f}  validation accuracy {accuracy:.2%}", flush=True)
             self.history.append({"epoch": epoch, "loss": round(loss, 5), "validation_accuracy": round(accuracy, 5)})
             if accuracy > best:
-                best, kept = accuracy, {name: value.copy() for name, value in self.model.state_dict().items()}
+                best, kept = accuracy, {name: to_numpy(value).copy() for name, value in self.model.state_dict().items()}
         self.model.load_state_dict(kept)
 
     def _dataset(self, verses: Sequence[Verse]) -> SequenceDataset:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from benchmarks import verse_classification
+from portml.backends import Backend
 from portml.errors import DataError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -64,10 +65,10 @@ def test_sentiment_is_learnt_judged_and_drawn(
     assert capsys.readouterr().out.splitlines()[-2].startswith("positive ")
 
 
-def test_a_sentence_is_padded_to_sixteen_places_and_padding_is_not_attended_to(reviews: Path) -> None:
+def test_a_sentence_is_padded_to_sixteen_places_and_padding_is_not_attended_to(reviews: Path, backend: Backend) -> None:
     module = example("train_sentiment_classifier")
     texts, labels = module["read_polarity"](reviews)
-    tokenizer, model = module["trained"](texts, labels, 0, "numpy", 1)
+    tokenizer, model = module["trained"](texts[20:40], labels[20:40], 0, backend.name, 1)
     _, _, weights, tokens = module["judge"](model, tokenizer, "the film is warm")
     assert tokens == ["the", "film", "is", "warm"] + ["<PAD>"] * 12
     assert [layer.shape for layer in weights] == [(4, 16, 16)] * 2
@@ -115,10 +116,15 @@ def test_testaments_are_told_apart_by_the_order_of_two_words(model: str, scriptu
     assert len(result["history"]) == (0 if model == "naive-bayes" else 6)
 
 
-def test_settings_can_be_chosen_without_the_test_chapters(scripture: Path) -> None:
+@pytest.mark.parametrize("model", ["lstm", "encoder", "naive-bayes"])
+def test_settings_can_be_chosen_without_the_test_chapters_on_any_backend(
+    model: str, scripture: Path, backend: Backend
+) -> None:
     module = example("train_verse_classifier")
-    settings = module["NetworkSettings"](dim=4, hidden_size=4, n_layers=1, dropout=0.0, lr=0.01, epochs=1)
-    result = module["main"]("lstm", 0, "numpy", str(scripture), test=False, settings=settings)
+    small: dict[str, Any] = {"dim": 4, "hidden_size": 4, "n_layers": 1, "dropout": 0.0, "lr": 0.01, "epochs": 1}
+    settings = None if model == "naive-bayes" else module["NetworkSettings"](**small)
+    result = module["main"](model, 0, backend.name, str(scripture), test=False, settings=settings)
+    assert 0 < result["validation_accuracy"] <= 1
     assert result["test_accuracy"] is None
     assert result["right_by_chapter"] is None
 
