@@ -22,6 +22,8 @@ from portml.errors import DtypeError, ShapeError
 __all__ = [
     "attention_scale",
     "attention_weights",
+    "heads_apart",
+    "heads_beside",
     "packed_attention",
     "packed_attention_backward",
     "packed_attention_saving",
@@ -30,6 +32,7 @@ __all__ = [
     "scaled_dot_product_attention",
     "scaled_dot_product_attention_backward",
     "scaled_dot_product_attention_saving",
+    "unpacked",
 ]
 
 Needs = tuple[bool, ...]
@@ -222,9 +225,9 @@ def packed_attention_saving(
     refuse_unfit_packed(packed, n_heads)
     statics: dict[str, Any] = {"is_causal": is_causal, "scale": scale, "dropout_p": dropout_p}
     y, (_, logarithm) = scaled_dot_product_attention_saving.agnostic(
-        *_unpacked(packed, n_heads), mask, dropout_key, counter, **statics
+        *unpacked(packed, n_heads), mask, dropout_key, counter, **statics
     )
-    y = _heads_beside(y)
+    y = heads_beside(y)
     return y, (y, logarithm)
 
 
@@ -247,9 +250,9 @@ def packed_attention_backward(
     statics: dict[str, Any] = {"is_causal": is_causal, "scale": scale, "dropout_p": dropout_p}
     y, logarithm = saved
     dq, dk, dv, dmask, _, _ = scaled_dot_product_attention_backward.agnostic(
-        _heads_apart(g, n_heads),
-        (_heads_apart(y, n_heads), logarithm),
-        *_unpacked(packed, n_heads),
+        heads_apart(g, n_heads),
+        (heads_apart(y, n_heads), logarithm),
+        *unpacked(packed, n_heads),
         mask,
         dropout_key,
         counter,
@@ -258,7 +261,7 @@ def packed_attention_backward(
     )
     if not needs[0]:
         return None, dmask, None, None
-    return namespace(g).concat([_heads_beside(each) for each in (dq, dk, dv)], axis=-1), dmask, None, None
+    return namespace(g).concat([heads_beside(each) for each in (dq, dk, dv)], axis=-1), dmask, None, None
 
 
 packed_attention.gradient(saving=packed_attention_saving, backward=packed_attention_backward)
@@ -297,6 +300,26 @@ def refuse_unfit_packed(packed: Array, n_heads: int) -> None:
             f"packed_attention: packed has shape {shape}; expected (n_samples, length, 3 * n_features) with "
             f"n_features a multiple of n_heads={n_heads}"
         )
+
+
+def heads_apart(x: Array, n_heads: int) -> Array:
+    """(n_samples, length, n_features) to (n_samples, n_heads, length, n_features / n_heads)."""
+    xp, (samples, length, width) = namespace(x), x.shape
+    return xp.permute_dims(xp.reshape(x, (samples, length, n_heads, width // n_heads)), (0, 2, 1, 3))
+
+
+def heads_beside(x: Array) -> Array:
+    """The inverse of `heads_apart`."""
+    xp, (samples, heads, length, width) = namespace(x), x.shape
+    return xp.reshape(xp.permute_dims(x, (0, 2, 1, 3)), (samples, length, heads * width))
+
+
+def unpacked(packed: Array, n_heads: int) -> tuple[Array, Array, Array]:
+    """Queries, keys and values, (n_samples, n_heads, length, n_features_of_a_head) each."""
+    width = packed.shape[-1] // 3
+    parts = (packed[..., start * width : (start + 1) * width] for start in range(3))
+    query, key, value = (heads_apart(part, n_heads) for part in parts)
+    return query, key, value
 
 
 def _refuse_unfit_mask(mask: Array, expected: tuple[int, ...]) -> None:
@@ -370,23 +393,3 @@ def _summed_to(x: Array, like: Array) -> Array:
     xp, extra = namespace(x), x.ndim - like.ndim
     axes = tuple(i for i in range(x.ndim) if i < extra or (like.shape[i - extra] == 1 and x.shape[i] != 1))
     return xp.reshape(xp.sum(x, axis=axes), like.shape) if axes else x
-
-
-def _heads_apart(x: Array, n_heads: int) -> Array:
-    """(n_samples, length, n_features) to (n_samples, n_heads, length, n_features / n_heads)."""
-    xp, (samples, length, width) = namespace(x), x.shape
-    return xp.permute_dims(xp.reshape(x, (samples, length, n_heads, width // n_heads)), (0, 2, 1, 3))
-
-
-def _heads_beside(x: Array) -> Array:
-    """The inverse of `_heads_apart`."""
-    xp, (samples, heads, length, width) = namespace(x), x.shape
-    return xp.reshape(xp.permute_dims(x, (0, 2, 1, 3)), (samples, length, heads * width))
-
-
-def _unpacked(packed: Array, n_heads: int) -> tuple[Array, Array, Array]:
-    """Queries, keys and values, (n_samples, n_heads, length, n_features_of_a_head) each."""
-    width = packed.shape[-1] // 3
-    parts = (packed[..., start * width : (start + 1) * width] for start in range(3))
-    query, key, value = (_heads_apart(part, n_heads) for part in parts)
-    return query, key, value
