@@ -60,8 +60,8 @@ class NaiveBayesSettings:
 
 Settings = NetworkSettings | NaiveBayesSettings
 SETTINGS: dict[str, Settings] = {
-    "lstm": NetworkSettings(dim=64, hidden_size=64, n_layers=1, dropout=0.3, lr=2e-3, epochs=6),
-    "encoder": NetworkSettings(dim=64, hidden_size=128, n_layers=2, dropout=0.2, lr=1e-3, epochs=8),
+    "lstm": NetworkSettings(dim=64, hidden_size=64, n_layers=1, dropout=0.3, lr=3e-3, epochs=4),
+    "encoder": NetworkSettings(dim=64, hidden_size=128, n_layers=1, dropout=0.4, lr=2e-3, epochs=4),
     "naive-bayes": NaiveBayesSettings(alpha=0.2, minimum_count=1, presence=True),
 }
 
