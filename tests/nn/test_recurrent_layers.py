@@ -86,9 +86,9 @@ def test_gates_lie_as_the_input_does_and_mix_the_states(backend: Backend, kind: 
     _, _, single = layer(x[0, ...], return_gates=True)
     np.testing.assert_allclose(to_numpy(single[3][1]), to_numpy(gates[3][1])[0], atol=1e-6)
     if kind == "GRU":
-        _r, z, n = (to_numpy(each) for each in gates[2])
-        states = to_numpy(y)[..., :4]
-        np.testing.assert_allclose(states[:, 1:], ((1 - z) * n)[:, 1:] + z[:, 1:] * states[:, :-1], atol=1e-6)
+        for direction, states in enumerate((to_numpy(y)[..., :4], to_numpy(y)[:, ::-1, 4:])):
+            _r, z, n = (to_numpy(each)[:, :: -1 if direction else 1] for each in gates[2 + direction])
+            np.testing.assert_allclose(states[:, 1:], ((1 - z) * n)[:, 1:] + z[:, 1:] * states[:, :-1], atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from portml.backends._numba import COMPILED, FLOATS
 from portml.backends._numba.hyperbolic import ANY_ORDER, logistic, tanh
 from portml.backends._numpy.blocks import given
-from portml.backends._numpy.gated_recurrent_unit import first_biases, gru_gradients, step_back_mixed
+from portml.backends._numpy.gated_recurrent_unit import first_biases, gru_gradients, gru_sums, step_back_mixed
 from portml.backends._numpy.recurrence import (
     are_alike,
     before_each,
@@ -23,6 +23,8 @@ from portml.backends._numpy.recurrence import (
     projected,
     shown,
     walk,
+    wanted_of,
+    windows_back,
 )
 from portml.backends.kernels.gated_recurrent_unit import gru, gru_backward, gru_saving, refuse_unfit_gru
 
@@ -101,13 +103,19 @@ def _(
         return plain(g, saved, *arrays, lengths, needs=needs, reverse=reverse, out=out)
     gates, inner, states = (np.ascontiguousarray(each) for each in saved)
     dead, apart, one = dead_steps(lengths, len(x)), by_gate(np.ascontiguousarray(weight_hh), 3), x.dtype.type(1)
-    slopes, dh, dz = shown(g[0], dead), np.array(g[1], order="C"), np.empty((4, *states.shape), x.dtype)
+    slopes, dh = shown(g[0], dead), np.array(g[1], order="C")
     before = before_each(states, np.ascontiguousarray(h), reverse)
     room, product = np.empty(h.shape, x.dtype), np.empty((3, *h.shape), x.dtype)
-    for t in reversed(walk(len(x), reverse)):
-        _backward(gates, t, before[t], inner[t], slopes[t], one, dh, dz)
-        step_back_mixed(dz[1:, t], gates[1, t], apart, product, room, dh)
-    return delivered(gru_gradients(dz, dh, dead, (states, *arrays), needs, reverse), out)
+    sums = gru_sums(shown(x, dead), states, h, weight_ih, reverse, wanted_of(needs, bias_ih, bias_hh))
+    windows = windows_back(len(x), reverse, (4, *h.shape))
+    dz = np.empty((4, len(windows[0]), *h.shape), x.dtype)
+    for window in windows:
+        low = min(window)
+        for t in window:
+            _backward(gates, t, before[t], inner[t], slopes[t], one, dh, dz, t - low)
+            step_back_mixed(dz[1:, t - low], gates[1, t], apart, product, room, dh)
+        sums.add(window, dz[:3, : len(window)], dz[1:, : len(window)])
+    return delivered(gru_gradients(sums, dh, needs), out)
 
 
 @numba.njit(**COMPILED, fastmath=ANY_ORDER)
@@ -132,7 +140,7 @@ def _forward(gates, t, product, bias, h, dead, half, inner, new_h):  # type: ign
 
 
 @numba.njit(**COMPILED, fastmath=ANY_ORDER)
-def _backward(gates, t, before, inner, slopes, one, dh, dz):  # type: ignore[no-untyped-def]
+def _backward(gates, t, before, inner, slopes, one, dh, dz, place):  # type: ignore[no-untyped-def]
     """Gradients of a_n, a_r, a_z and b_n; dh takes up the gradient of its own result.
 
     In two loops, as a loop over so many arrays would not be vectorised.
@@ -140,7 +148,7 @@ def _backward(gates, t, before, inner, slopes, one, dh, dz):  # type: ignore[no-
     n_samples, size = before.shape
     for b in range(n_samples):
         r, z, n = gates[0, t, b], gates[1, t, b], gates[2, t, b]
-        to_n, to_r, to_z, to_inner = dz[0, t, b], dz[1, t, b], dz[2, t, b], dz[3, t, b]
+        to_n, to_r, to_z, to_inner = dz[0, place, b], dz[1, place, b], dz[2, place, b], dz[3, place, b]
         for j in range(size):
             slope = dh[b, j] + slopes[b, j]
             dh[b, j] = slope

@@ -13,6 +13,7 @@ from portml.backends._numba.hyperbolic import ANY_ORDER, logistic, tanh
 from portml.backends._numpy.blocks import given
 from portml.backends._numpy.long_short_term_memory import lstm_gradients
 from portml.backends._numpy.recurrence import (
+    WeightGradients,
     are_alike,
     before_each,
     both_biases,
@@ -25,6 +26,8 @@ from portml.backends._numpy.recurrence import (
     shown,
     step_back,
     walk,
+    wanted_of,
+    windows_back,
 )
 from portml.backends.kernels.long_short_term_memory import lstm, lstm_backward, lstm_saving, refuse_unfit_lstm
 
@@ -104,13 +107,19 @@ def _(
         return plain(g, saved, *arrays, lengths, needs=needs, reverse=reverse, out=out)
     gates, states, cells = (np.ascontiguousarray(each) for each in saved)
     dead, apart, one = dead_steps(lengths, len(x)), by_gate(np.ascontiguousarray(weight_hh), 4), x.dtype.type(1)
-    slopes, dh, dc, dz = shown(g[0], dead), np.array(g[1], order="C"), np.array(g[2], order="C"), np.empty_like(gates)
+    slopes, dh, dc = shown(g[0], dead), np.array(g[1], order="C"), np.array(g[2], order="C")
     before, product = before_each(cells, np.ascontiguousarray(c), reverse), np.empty((4, *h.shape), x.dtype)
-    for t in reversed(walk(len(x), reverse)):
-        _backward(gates, t, before[t], cells[t], slopes[t], one, dh, dc, dz)
-        step_back(dz[:, t], apart, product, dh, dead[t])
-    used = states, x, h, weight_ih, bias_ih, bias_hh
-    return delivered(lstm_gradients(dz, dh, dc, dead, used, needs, reverse), out)
+    wanted = wanted_of(needs, bias_ih, bias_hh)
+    sums = WeightGradients(shown(x, dead), states, h, by_gate(weight_ih, 4), reverse, wanted)
+    windows = windows_back(len(x), reverse, product.shape)
+    dz = np.empty((4, len(windows[0]), *h.shape), x.dtype)
+    for window in windows:
+        low = min(window)
+        for t in window:
+            _backward(gates, t, before[t], cells[t], slopes[t], one, dh, dc, dz, t - low)
+            step_back(dz[:, t - low], apart, product, dh, dead[t])
+        sums.add(window, dz[:, : len(window)], dz[:, : len(window)])
+    return delivered(lstm_gradients(sums, dh, dc, needs), out)
 
 
 @numba.njit(**COMPILED, fastmath=ANY_ORDER)
@@ -136,7 +145,7 @@ def _forward(gates, t, product, h, c, dead, half, new_h, new_c):  # type: ignore
 
 
 @numba.njit(**COMPILED, fastmath=ANY_ORDER)
-def _backward(gates, t, before, cells, slopes, one, dh, dc, dz):  # type: ignore[no-untyped-def]
+def _backward(gates, t, before, cells, slopes, one, dh, dc, dz, place):  # type: ignore[no-untyped-def]
     """Gradients of what was added up for the gates; dc becomes that of the cell before.
 
     In two loops, as a loop over so many arrays would not be vectorised.
@@ -145,7 +154,7 @@ def _backward(gates, t, before, cells, slopes, one, dh, dc, dz):  # type: ignore
     to_cell = np.empty_like(dc[0])
     for b in range(n_samples):
         i, f, g, o = gates[0, t, b], gates[1, t, b], gates[2, t, b], gates[3, t, b]
-        di, df, dg, do = dz[0, t, b], dz[1, t, b], dz[2, t, b], dz[3, t, b]
+        di, df, dg, do = dz[0, place, b], dz[1, place, b], dz[2, place, b], dz[3, place, b]
         for j in range(size):
             slope, value = dh[b, j] + slopes[b, j], tanh(cells[b, j])
             to_cell[j] = dc[b, j] + slope * o[j] * (one - value * value)

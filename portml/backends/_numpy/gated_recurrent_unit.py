@@ -9,23 +9,24 @@ from numpy.typing import NDArray
 
 from portml.backends._numpy.blocks import given
 from portml.backends._numpy.recurrence import (
+    WeightGradients,
     are_alike,
     before_each,
     by_gate,
     dead_steps,
     delivered,
-    gradient_of_first_weights,
-    gradient_of_second_weight,
     inputs_of,
+    joined,
     projected,
     shown,
     sum_of_gates,
-    sum_over_steps,
     walk,
+    wanted_of,
+    windows_back,
 )
 from portml.backends.kernels.gated_recurrent_unit import gru, gru_backward, gru_saving, refuse_unfit_gru
 
-__all__ = ["first_biases", "gru_gradients", "step_back_mixed"]
+__all__ = ["first_biases", "gru_gradients", "gru_sums", "step_back_mixed"]
 
 Floats = NDArray[Any]
 
@@ -117,30 +118,35 @@ def _(
         return delivered(gru_backward.agnostic(g, saved, *arrays, lengths, needs=needs, reverse=reverse), out)
     gates, inner, states = saved
     dead, apart, one = dead_steps(lengths, len(x)), by_gate(weight_hh, 3), np.ones((), x.dtype)
-    slopes, dh, dz = shown(g[0], dead), np.array(g[1]), np.empty((4, *states.shape), x.dtype)
+    slopes, dh, before = shown(g[0], dead), np.array(g[1]), before_each(states, h, reverse)
     room, product = np.empty(h.shape, x.dtype), np.empty((3, *h.shape), x.dtype)
-    before = before_each(states, h, reverse)
-    for t in reversed(walk(len(x), reverse)):
-        (r, z, n), (to_n, to_r, to_z, to_inner) = gates[:, t], dz[:, t]
-        np.add(dh, slopes[t], out=dh)
-        # To z: dh (h - n) z (1 - z).
-        np.subtract(before[t], n, out=to_z)
-        np.multiply(to_z, dh, out=to_z)
-        np.multiply(to_z, z, out=to_z)
-        np.subtract(one, z, out=room)
-        np.multiply(to_z, room, out=to_z)
-        # To n: dh (1 - z) (1 - n²).
-        np.multiply(dh, room, out=to_inner)
-        np.multiply(n, n, out=room)
-        np.subtract(one, room, out=room)
-        np.multiply(to_inner, room, out=to_n)
-        # To b_n: r times that, and to r: b_n (1 - r) times this.
-        np.multiply(to_n, r, out=to_inner)
-        np.subtract(one, r, out=room)
-        np.multiply(room, inner[t], out=room)
-        np.multiply(to_inner, room, out=to_r)
-        step_back_mixed(dz[1:, t], z, apart, product, room, dh)
-    return delivered(gru_gradients(dz, dh, dead, (states, *arrays), needs, reverse), out)
+    sums = gru_sums(shown(x, dead), states, h, weight_ih, reverse, wanted_of(needs, bias_ih, bias_hh))
+    windows = windows_back(len(x), reverse, (4, *h.shape))
+    dz = np.empty((4, len(windows[0]), *h.shape), x.dtype)
+    for window in windows:
+        low = min(window)
+        for t in window:
+            (r, z, n), (to_n, to_r, to_z, to_inner) = gates[:, t], dz[:, t - low]
+            np.add(dh, slopes[t], out=dh)
+            # To z: dh (h - n) z (1 - z).
+            np.subtract(before[t], n, out=to_z)
+            np.multiply(to_z, dh, out=to_z)
+            np.multiply(to_z, z, out=to_z)
+            np.subtract(one, z, out=room)
+            np.multiply(to_z, room, out=to_z)
+            # To n: dh (1 - z) (1 - n²).
+            np.multiply(dh, room, out=to_inner)
+            np.multiply(n, n, out=room)
+            np.subtract(one, room, out=room)
+            np.multiply(to_inner, room, out=to_n)
+            # To b_n: r times that, and to r: b_n (1 - r) times this.
+            np.multiply(to_n, r, out=to_inner)
+            np.subtract(one, r, out=room)
+            np.multiply(room, inner[t], out=room)
+            np.multiply(to_inner, room, out=to_r)
+            step_back_mixed(dz[1:, t - low], z, apart, product, room, dh)
+        sums.add(window, dz[:3, : len(window)], dz[1:, : len(window)])
+    return delivered(gru_gradients(sums, dh, needs), out)
 
 
 def first_biases(bias_ih: Floats | None, bias_hh: Floats | None) -> tuple[Floats | None, Floats | None]:
@@ -152,23 +158,24 @@ def first_biases(bias_ih: Floats | None, bias_hh: Floats | None) -> tuple[Floats
     return outer if bias_ih is None else outer + bias_ih, bias_hh[2 * size :]
 
 
-def gru_gradients(
-    dz: Floats, dh: Floats, dead: Any, arrays: Any, needs: tuple[bool, ...], reverse: bool
-) -> tuple[Any, ...]:
-    """The gradients of all arguments from `dz`, those of a_n, of a_r + b_r, of a_z + b_z and of b_n.
+def gru_sums(
+    x: Floats, states: Floats, first: Floats, weight_ih: Floats, reverse: bool, wanted: tuple[bool, ...]
+) -> WeightGradients:
+    """Where the slopes of a_n, of a_r + b_r, of a_z + b_z and of b_n are added up.
 
     In this order the first three are what came from the inputs and the last three what came from the state, each one
     block of memory.
     """
-    states, x, h, weight_ih, _, bias_ih, bias_hh = arrays
-    biases = needs[4] and bias_ih is not None, needs[5] and bias_hh is not None
-    turned = np.roll(weight_ih, len(weight_ih) // 3, axis=0)  # the candidate first
-    wanted = needs[0], needs[2], biases[0]
-    dx, dw_ih, db_ih = gradient_of_first_weights(dz[:3], inputs_of(x, dead), x, turned, wanted)
-    dw_ih, db_ih = (None if each is None else np.roll(each, -len(each) // 3, axis=0) for each in (dw_ih, db_ih))
-    dw_hh = gradient_of_second_weight(dz[1:], states, h, reverse) if needs[3] else None
-    db_hh = sum_over_steps(dz[1:].reshape(3, -1, h.shape[1])) if biases[1] else None
-    return dx, dh if needs[1] else None, dw_ih, dw_hh, db_ih, db_hh, None
+    candidate_first = np.roll(by_gate(weight_ih, 3), 1, axis=0)
+    return WeightGradients(x, states, first, candidate_first, reverse, wanted)
+
+
+def gru_gradients(sums: WeightGradients, dh: Floats, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+    """The gradients of all arguments."""
+    dx, dw_ih, db_ih, dw_hh, db_hh = sums.results
+    dw_ih, db_ih = (None if each is None else np.roll(each, -1, axis=0) for each in (dw_ih, db_ih))
+    flat = (joined(each) for each in (dw_ih, dw_hh, db_ih, db_hh))
+    return dx, dh if needs[1] else None, *flat, None
 
 
 def step_back_mixed(d: Floats, z: Floats, apart: Floats, product: Floats, room: Floats, dh: Floats) -> None:

@@ -9,19 +9,21 @@ from numpy.typing import NDArray
 
 from portml.backends._numpy.blocks import given
 from portml.backends._numpy.recurrence import (
+    WeightGradients,
     are_alike,
     before_each,
     both_biases,
     by_gate,
     dead_steps,
     delivered,
-    gradient_of_first_weights,
-    gradient_of_second_weight,
     inputs_of,
+    joined,
     projected,
     shown,
     step_back,
     walk,
+    wanted_of,
+    windows_back,
 )
 from portml.backends.kernels.long_short_term_memory import lstm, lstm_backward, lstm_saving, refuse_unfit_lstm
 
@@ -118,48 +120,48 @@ def _(
         return delivered(lstm_backward.agnostic(g, saved, *arrays, lengths, needs=needs, reverse=reverse), out)
     gates, states, cells = saved
     dead, apart, one = dead_steps(lengths, len(x)), by_gate(weight_hh, 4), np.ones((), x.dtype)
-    slopes, dh, dc, dz = shown(g[0], dead), np.array(g[1]), np.array(g[2]), np.empty_like(gates)
+    slopes, dh, dc = shown(g[0], dead), np.array(g[1]), np.array(g[2])
     room, shown_cell = np.empty_like(dh), np.empty_like(dh)
     two, product = np.empty((2, *h.shape), x.dtype), np.empty((4, *h.shape), x.dtype)
     before = before_each(cells, c, reverse)
-    for t in reversed(walk(len(x), reverse)):
-        (_, f, candidate, o), d = gates[:, t], dz[:, t]
-        np.add(dh, slopes[t], out=dh)
-        np.tanh(cells[t], out=shown_cell)
-        np.multiply(dh, shown_cell, out=d[3])
-        # dc += dh o (1 - k²)
-        np.multiply(shown_cell, shown_cell, out=shown_cell)
-        np.subtract(one, shown_cell, out=shown_cell)
-        np.multiply(dh, o, out=room)
-        np.multiply(room, shown_cell, out=room)
-        np.add(dc, room, out=dc)
-        np.multiply(dc, gates[2::-2, t], out=d[::2])  # to i by the candidate, to the candidate by i
-        np.multiply(dc, before[t], out=d[1])
-        np.multiply(dc, f, out=dc)
-        # Through the gates: σ' = σ (1 - σ), tanh' = 1 - tanh².
-        for logistic, slope, part in ((gates[:2, t], two, d[:2]), (o, room, d[3])):
-            np.subtract(one, logistic, out=slope)
-            np.multiply(slope, logistic, out=slope)
-            np.multiply(part, slope, out=part)
-        np.multiply(candidate, candidate, out=room)
-        np.subtract(one, room, out=room)
-        np.multiply(d[2], room, out=d[2])
-        step_back(d, apart, product, dh, dead[t])
-    used = states, x, h, weight_ih, bias_ih, bias_hh
-    return delivered(lstm_gradients(dz, dh, dc, dead, used, needs, reverse), out)
+    wanted = wanted_of(needs, bias_ih, bias_hh)
+    sums = WeightGradients(shown(x, dead), states, h, by_gate(weight_ih, 4), reverse, wanted)
+    windows = windows_back(len(x), reverse, product.shape)
+    dz = np.empty((4, len(windows[0]), *h.shape), x.dtype)
+    for window in windows:
+        low = min(window)
+        for t in window:
+            (_, f, candidate, o), d = gates[:, t], dz[:, t - low]
+            np.add(dh, slopes[t], out=dh)
+            np.tanh(cells[t], out=shown_cell)
+            np.multiply(dh, shown_cell, out=d[3])
+            # dc += dh o (1 - k²)
+            np.multiply(shown_cell, shown_cell, out=shown_cell)
+            np.subtract(one, shown_cell, out=shown_cell)
+            np.multiply(dh, o, out=room)
+            np.multiply(room, shown_cell, out=room)
+            np.add(dc, room, out=dc)
+            np.multiply(dc, gates[2::-2, t], out=d[::2])  # to i by the candidate, to the candidate by i
+            np.multiply(dc, before[t], out=d[1])
+            np.multiply(dc, f, out=dc)
+            # Through the gates: σ' = σ (1 - σ), tanh' = 1 - tanh².
+            for logistic, slope, part in ((gates[:2, t], two, d[:2]), (o, room, d[3])):
+                np.subtract(one, logistic, out=slope)
+                np.multiply(slope, logistic, out=slope)
+                np.multiply(part, slope, out=part)
+            np.multiply(candidate, candidate, out=room)
+            np.subtract(one, room, out=room)
+            np.multiply(d[2], room, out=d[2])
+            step_back(d, apart, product, dh, dead[t])
+        sums.add(window, dz[:, : len(window)], dz[:, : len(window)])
+    return delivered(lstm_gradients(sums, dh, dc, needs), out)
 
 
-def lstm_gradients(
-    dz: Floats, dh: Floats, dc: Floats, dead: Any, arrays: Any, needs: tuple[bool, ...], reverse: bool
-) -> tuple[Any, ...]:
-    """The gradients of all arguments from those of what was added up for the gates."""
-    states, x, h, weight_ih, bias_ih, bias_hh = arrays
-    biases = needs[5] and bias_ih is not None, needs[6] and bias_hh is not None
-    wanted = needs[0], needs[3], biases[0] or biases[1]
-    dx, dw_ih, db = gradient_of_first_weights(dz, inputs_of(x, dead), x, weight_ih, wanted)
-    dw_hh = gradient_of_second_weight(dz, states, h, reverse) if needs[4] else None
-    of_biases = [db.copy() if is_wanted else None for is_wanted in biases]
-    return dx, dh if needs[1] else None, dc if needs[2] else None, dw_ih, dw_hh, *of_biases, None
+def lstm_gradients(sums: WeightGradients, dh: Floats, dc: Floats, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+    """The gradients of all arguments."""
+    dx, dw_ih, db_ih, dw_hh, db_hh = sums.results
+    flat = (joined(each) for each in (dw_ih, dw_hh, db_ih, db_hh))
+    return dx, dh if needs[1] else None, dc if needs[2] else None, *flat, None
 
 
 def _halved(parameter: Floats) -> Floats:

@@ -16,6 +16,7 @@ from portml.backends._numpy.blocks import given
 from portml.backends._numpy.reductions import ones
 
 __all__ = [
+    "WeightGradients",
     "are_alike",
     "before_each",
     "both_biases",
@@ -23,18 +24,24 @@ __all__ = [
     "dead_steps",
     "delivered",
     "ended",
-    "gradient_of_first_weights",
-    "gradient_of_second_weight",
     "inputs_of",
+    "joined",
     "projected",
     "shown",
     "step_back",
     "sum_of_gates",
-    "sum_over_steps",
     "walk",
+    "wanted_of",
+    "windows_back",
 ]
 
 Floats = NDArray[Any]
+
+WINDOW = 1 << 17
+"""How many slopes are held before their products are taken: half a megabyte in float32."""
+
+FEW_ROWS = 256
+"""Of fewer rows a product is not taken while steps are left."""
 
 _NONE = np.zeros(0, bool)
 
@@ -60,6 +67,23 @@ def ended(dead: Any) -> Any:
 def walk(n_steps: int, reverse: bool) -> range:
     """The steps in the order of the walk."""
     return range(n_steps - 1, -1, -1) if reverse else range(n_steps)
+
+
+def wanted_of(needs: tuple[bool, ...], bias_ih: Floats | None, bias_hh: Floats | None) -> tuple[bool, ...]:
+    """What `WeightGradients` is to work out, from what is needed of (x, states..., weights, biases, lengths)."""
+    return needs[0], needs[-5], needs[-3] and bias_ih is not None, needs[-4], needs[-2] and bias_hh is not None
+
+
+def windows_back(n_steps: int, reverse: bool, step: tuple[int, ...]) -> list[range]:
+    """The steps of a walk back in windows, the first the longest.
+
+    The slopes of a window, (gates, n_samples, size) a step, fit into the cache, from which their products with the
+    inputs and states are taken; but a window has rows enough for these products to be worth their call.
+    """
+    gates, n_samples, size = step
+    fitting, worthwhile = WINDOW // max(gates * n_samples * size, 1), -(-FEW_ROWS // max(n_samples, 1))
+    back, length = walk(n_steps, not reverse), max(fitting, worthwhile)
+    return [back[start : start + length] for start in range(0, n_steps, length)]
 
 
 def before_each(states: Floats, first: Floats, reverse: bool) -> list[Floats]:
@@ -105,6 +129,11 @@ def projected(rows: Floats, shape: tuple[int, int], weight: Floats, bias: Floats
     return z.reshape(gates, *shape, apart.shape[1])
 
 
+def joined(parameter: Floats | None) -> Floats | None:
+    """(gates, size, ...) as (gates · size, ...)."""
+    return None if parameter is None else parameter.reshape(-1, *parameter.shape[2:])
+
+
 def sum_of_gates(dz: Floats, weight: Floats, room: Floats, out: Floats) -> None:
     """Write Σ dz_k W_k over the gates k: (gates, n, size) and (gates, size, m) to (n, m)."""
     np.matmul(dz, weight, out=room)
@@ -126,36 +155,64 @@ def step_back(d: Floats, apart: Floats, product: Floats, dh: Floats, dead: Any) 
     np.copyto(dh, before, where=~dead)
 
 
-def gradient_of_first_weights(
-    dz: Floats, rows: Floats, x: Floats, weight: Floats, needs: tuple[bool, bool, bool]
-) -> list[Any]:
-    """Gradients of inputs, their weight and their bias: one product each over all steps."""
-    gates, flat = len(dz), dz.reshape(len(dz), len(rows), dz.shape[3])
-    dx = None
-    if needs[0]:
-        apart = by_gate(weight, gates)
-        dx = flat[0] @ apart[0]
-        for one, other in zip(flat[1:], apart[1:], strict=True):
-            dx += one @ other
-        dx = dx.reshape(x.shape)
-    dweight = (flat.transpose(0, 2, 1) @ rows).reshape(weight.shape) if needs[1] else None
-    return [dx, dweight, sum_over_steps(flat) if needs[2] else None]
+class WeightGradients:
+    """Gradients of the inputs, the weights and the biases, window by window, while the slopes are still in the cache.
+
+    Parameters
+    ----------
+    x : array (n_steps, n_samples, n_in)
+        Zero where a step does not count.
+    states : array (n_steps, n_samples, size)
+        After each step.
+    first : array (n_samples, size)
+        Before the first one.
+    weight_ih : array (gates, size, n_in)
+    reverse : bool
+    wanted : five bool
+        Which of the results are; the others are None.
+
+    Attributes
+    ----------
+    results : list of array or None
+        Of the inputs (n_steps, n_samples, n_in), of `weight_ih`, of its biases (gates, size), of the weight of the
+        states (gates, size, size) and of its biases.
+    """
+
+    def __init__(
+        self, x: Floats, states: Floats, first: Floats, weight_ih: Floats, reverse: bool, wanted: tuple[bool, ...]
+    ) -> None:
+        self.x, self.states, self.first, self.weight_ih, self.reverse = x, states, first, weight_ih, reverse
+        gates, size = weight_ih.shape[:2]
+        shapes = x.shape, weight_ih.shape, (gates, size), (gates, size, size), (gates, size)
+        self.results = [np.zeros(each, x.dtype) if yes else None for each, yes in zip(shapes, wanted, strict=True)]
+
+    def add(self, window: range, from_input: Floats, from_state: Floats) -> None:
+        """Add those of some steps, (gates, steps, n_samples, size): of what the inputs and of what the states added."""
+        low, high = min(window), max(window) + 1
+        dx, dweight_ih, dbias_ih, dweight_hh, dbias_hh = self.results
+        inputs = _rows(self.x[low:high])
+        flat, other = (each.reshape(len(each), len(inputs), each.shape[3]) for each in (from_input, from_state))
+        if dx is not None:
+            sum_of_gates(flat, self.weight_ih, np.empty((len(flat), *inputs.shape), dx.dtype), _rows(dx[low:high]))
+        if dweight_ih is not None:
+            dweight_ih += flat.transpose(0, 2, 1) @ inputs
+        if dweight_hh is not None:
+            dweight_hh += other.transpose(0, 2, 1) @ _rows(self._before(low, high))
+        for dbias, slopes in ((dbias_ih, flat), (dbias_hh, other)):
+            if dbias is not None:
+                dbias += ones(len(inputs), flat.dtype) @ slopes
+
+    def _before(self, low: int, high: int) -> Floats:
+        """The states before the steps `low` to `high`."""
+        if self.reverse:
+            later = self.states[low + 1 : high + 1]
+            return later if high < len(self.states) else np.concatenate([later, self.first[None]])
+        return self.states[low - 1 : high - 1] if low else np.concatenate([self.first[None], self.states[: high - 1]])
 
 
-def gradient_of_second_weight(dz: Floats, states: Floats, first: Floats, reverse: bool) -> Floats:
-    """Gradient of the weight of the states before each step; the first one has a product of its own."""
-    gates, size = len(dz), states.shape[2]
-    later, earlier, begun = (dz[:, :-1], states[1:], dz[:, -1]) if reverse else (dz[:, 1:], states[:-1], dz[:, 0])
-    n_rows = later.shape[1] * later.shape[2]
-    flat = later.reshape(gates, n_rows, size).transpose(0, 2, 1)
-    dweight: Floats = flat @ earlier.reshape(n_rows, size)
-    dweight += begun.transpose(0, 2, 1) @ first
-    return dweight.reshape(gates * size, size)
-
-
-def sum_over_steps(flat: Floats) -> Floats:
-    """(gates, n, size) to (gates · size,)."""
-    return (ones(flat.shape[1], flat.dtype) @ flat).reshape(-1)
+def _rows(x: Floats) -> Floats:
+    """(n_steps, n_samples, n) as (n_steps · n_samples, n)."""
+    return x.reshape(x.shape[0] * x.shape[1], x.shape[2])
 
 
 def delivered(gradients: Sequence[Any], out: Any) -> tuple[Any, ...]:

@@ -9,17 +9,19 @@ from numpy.typing import NDArray
 
 from portml.backends._numpy.blocks import given, maximum
 from portml.backends._numpy.recurrence import (
+    WeightGradients,
     are_alike,
     both_biases,
     dead_steps,
     delivered,
-    gradient_of_first_weights,
-    gradient_of_second_weight,
     inputs_of,
+    joined,
     projected,
     shown,
     step_back,
     walk,
+    wanted_of,
+    windows_back,
 )
 from portml.backends.kernels.recurrent import (
     recurrent,
@@ -108,24 +110,27 @@ def _(
         statics: dict[str, Any] = {"needs": needs, "nonlinearity": nonlinearity, "reverse": reverse}
         return delivered(recurrent_backward.agnostic(g, saved, *arrays, lengths, **statics), out)
     dead, apart, one = dead_steps(lengths, len(x)), weight_hh[None], np.ones((), x.dtype)
-    slopes, dh, dz = shown(g[0], dead), np.array(g[1]), np.empty((1, *saved.shape), x.dtype)
-    product = np.empty((1, *h.shape), x.dtype)
-    for t in reversed(walk(len(x), reverse)):
-        d = dz[0, t]
-        # tanh' = 1 - tanh²; that of relu is whether there is something.
-        if nonlinearity == "tanh":
-            np.multiply(saved[t], saved[t], out=d)
-            np.subtract(one, d, out=d)
-        else:
-            np.greater(saved[t], 0, out=d)
-        if dead[t] is not None:
-            np.copyto(d, 0, where=dead[t])
-        np.add(dh, slopes[t], out=dh)
-        np.multiply(d, dh, out=d)
-        step_back(dz[:, t], apart, product, dh, dead[t])
-    biases = needs[4] and bias_ih is not None, needs[5] and bias_hh is not None
-    wanted = needs[0], needs[2], biases[0] or biases[1]
-    dx, dw_ih, db = gradient_of_first_weights(dz, inputs_of(x, dead), x, weight_ih, wanted)
-    dw_hh = gradient_of_second_weight(dz, saved, h, reverse) if needs[3] else None
-    of_biases = [db.copy() if is_wanted else None for is_wanted in biases]
-    return delivered((dx, dh if needs[1] else None, dw_ih, dw_hh, *of_biases, None), out)
+    slopes, dh, product = shown(g[0], dead), np.array(g[1]), np.empty((1, *h.shape), x.dtype)
+    wanted = wanted_of(needs, bias_ih, bias_hh)
+    sums = WeightGradients(shown(x, dead), saved, h, weight_ih[None], reverse, wanted)
+    windows = windows_back(len(x), reverse, product.shape)
+    dz = np.empty((1, len(windows[0]), *h.shape), x.dtype)
+    for window in windows:
+        low = min(window)
+        for t in window:
+            d = dz[0, t - low]
+            # tanh' = 1 - tanh²; that of relu is whether there is something.
+            if nonlinearity == "tanh":
+                np.multiply(saved[t], saved[t], out=d)
+                np.subtract(one, d, out=d)
+            else:
+                np.greater(saved[t], 0, out=d)
+            if dead[t] is not None:
+                np.copyto(d, 0, where=dead[t])
+            np.add(dh, slopes[t], out=dh)
+            np.multiply(d, dh, out=d)
+            step_back(d[None], apart, product, dh, dead[t])
+        sums.add(window, dz[:, : len(window)], dz[:, : len(window)])
+    dx, dw_ih, db_ih, dw_hh, db_hh = sums.results
+    flat = (joined(each) for each in (dw_ih, dw_hh, db_ih, db_hh))
+    return delivered((dx, dh if needs[1] else None, *flat, None), out)
