@@ -33,6 +33,61 @@ def test_self_attention_is_the_guides_formula(backend):
     )
 
 
+def test_a_mask_that_is_added_is_the_guides(backend):
+    layer = nn.MultiheadAttention(6, 1, batch_first=True, rng=0, backend=backend, dtype="float64")
+    x, mask = backend.asarray(X), DRAW.normal(size=(5, 5))
+    _, weights = layer(x, x, x, attn_mask=backend.asarray(mask))
+    q, k, _ = (X @ each.T for each in np.split(to_numpy(layer.in_proj_weight), 3))
+    np.testing.assert_allclose(to_numpy(weights), softmax(q @ k.swapaxes(-1, -2) / np.sqrt(6) + mask), rtol=1e-9)
+
+
+def guides_norm(x):
+    return (x - x.mean(axis=-1, keepdims=True)) / (x.std(axis=-1, keepdims=True) + 1e-6)
+
+
+def guides_block(layer, x, n_heads):
+    """Norms behind the sums, a ReLU between two linear maps, and √variance + ε below the fraction."""
+    samples, length, dim = x.shape
+    w = {name: to_numpy(value) for name, value in layer.state_dict().items()}
+    packed = x @ w["self_attn.in_proj_weight"].T + w["self_attn.in_proj_bias"]
+    q, k, v = (each.reshape(samples, length, n_heads, -1).swapaxes(1, 2) for each in np.split(packed, 3, axis=-1))
+    weights = softmax(q @ k.swapaxes(-1, -2) / np.sqrt(dim // n_heads))
+    attended = (weights @ v).swapaxes(1, 2).reshape(x.shape)
+    x = guides_norm(x + attended @ w["self_attn.out_proj.weight"].T + w["self_attn.out_proj.bias"])
+    hidden = np.maximum(x @ w["linear1.weight"].T + w["linear1.bias"], 0)
+    return guides_norm(x + hidden @ w["linear2.weight"].T + w["linear2.bias"]), weights
+
+
+def test_an_encoder_layer_is_the_guides_block(backend):
+    layer = nn.TransformerEncoderLayer(
+        6, 2, 8, 0.0, layer_norm_eps=0.0, batch_first=True, rng=0, backend=backend, dtype="float64"
+    )
+    y, weights = layer(backend.asarray(X), need_weights=True)
+    expected, expected_weights = guides_block(layer, X, 2)
+    np.testing.assert_allclose(to_numpy(weights), expected_weights, rtol=1e-9)
+    np.testing.assert_allclose(to_numpy(y), expected, rtol=1e-5, atol=1e-5)  # as near as the two norms' ε are
+
+
+def test_the_classifier_is_the_guides_transformer(backend):
+    model = nn.models.TransformerClassifier(
+        9, 3, 8, 2, 2, 16, 20, padding_idx=None, rng=0, backend=backend, dtype="float64"
+    ).eval()
+    tokens = DRAW.integers(0, 9, size=(2, 5))
+    t, i = np.arange(5)[:, None], np.arange(8)
+    angles = t / 10000 ** (i // 2 * 2 / 8)
+    x = to_numpy(model.embedding.weight)[tokens] + np.where(i % 2, np.cos(angles), np.sin(angles))
+    seen = []
+    for layer in model.layers:
+        x, weights = guides_block(layer, x, 2)
+        seen.append(weights)
+    logits = x.mean(axis=1) @ to_numpy(model.classifier.weight).T + to_numpy(model.classifier.bias)
+    here = backend.asarray(tokens)
+    np.testing.assert_allclose(to_numpy(model.predict_proba(here)), softmax(logits), rtol=1e-4)
+    _, weights = model(here, need_weights=True)
+    for ours, theirs in zip(weights, seen, strict=True):
+        np.testing.assert_allclose(to_numpy(ours), theirs, rtol=1e-3)
+
+
 def test_weights_or_not_the_result_is_the_same(backend):
     layer = nn.MultiheadAttention(6, 3, batch_first=True, rng=0, backend=backend, dtype="float64")
     x, mask = backend.asarray(X), backend.asarray(np.triu(np.ones((5, 5), bool), 1))

@@ -41,8 +41,9 @@ def test_only_soft_caps_and_bfloat16_are_left_out() -> None:
 
 @pytest.mark.parametrize("case", [pytest.param(each, id=each.name) for each in ATTENTION if not beyond(each)])
 def test_attention_gives_onnxs_results(case: NodeCase) -> None:
-    query, key, value, mask, past_key, past_value, lengths = (*case.inputs, *[None] * 7)[:7]
-    heads = case.attributes.get("q_num_heads"), case.attributes.get("kv_num_heads")
+    inputs: tuple[Any, ...] = (*case.inputs, *[None] * 7)
+    query, key, value, mask, past_key, past_value, lengths = inputs[:7]
+    heads: Any = case.attributes.get("q_num_heads"), case.attributes.get("kv_num_heads")
     is_flat = query.ndim == 3
     if is_flat:
         query, key, value = (heads_apart(x, n) for x, n in zip((query, key, value), (*heads, heads[1]), strict=True))
@@ -98,7 +99,8 @@ def seen_and_added(
 
 @pytest.mark.parametrize("case", [pytest.param(each, id=each.name) for each in node_cases("RotaryEmbedding")])
 def test_rotary_embedding_gives_onnxs_results(case: NodeCase) -> None:
-    x, cosine, sine, places = (*case.inputs, None)[:4]
+    inputs: tuple[Any, ...] = (*case.inputs, None)
+    x, cosine, sine, places = inputs[:4]
     flat_heads = case.attributes.get("num_heads", 0) if x.ndim == 3 else 0
     apart = heads_apart(x, flat_heads) if flat_heads else x
     if places is not None:
