@@ -72,7 +72,7 @@ def _(x: Floats, means: Floats, variances: Floats, log_priors: Floats) -> Floats
 
 
 def _origin(means: Floats, variances: Floats, most: float) -> Floats | None:
-    """From where to measure, so that no squared mean is `most` variances; zero if all are small, None if none will do."""
+    """From where to measure so that no squared mean is `most` variances: zero, the mean of the means, or None."""
     with np.errstate(all="ignore"):
         origins: list[tuple[Floats, float]] = [(np.zeros_like(means[0]), min(SMALL, most)), (means.mean(axis=0), most)]
         for origin, bound in origins:

@@ -61,8 +61,9 @@ def boosted_splits(histograms: Array, *, min_samples_leaf: int, l2_regularizatio
     Returns
     -------
     array (n_nodes, 7) of float64
-        Value, gain, column, code, whether missing values go left, and the samples on the left; all but the value 0 where
-        nothing is gained; and all samples.  Of equal gains the first column wins, there missing values go right, and the first code wins.
+        Value; gain, column, code, whether missing values go left, and samples on the left, all 0 where nothing is
+        gained; and all samples.  Of equal gains the first column wins, there missing values go right, and the first
+        code wins.
     """
     xp = namespace(histograms)
     n_nodes, _, n_features, n_codes = histograms.shape

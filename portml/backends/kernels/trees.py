@@ -15,6 +15,8 @@ from portml.backends.namespaces import Array, device_of, namespace
 
 __all__ = [
     "CRITERIA",
+    "best_column",
+    "best_in_nodes",
     "child_keys",
     "column_order",
     "entropy",
@@ -120,7 +122,7 @@ def split_nodes(
     splits = (following != sorted_codes) & (n_right > 0)
     is_enough = (n_left >= min_samples_leaf) & (n_right >= min_samples_leaf)
     scores = _scores(sums, total, splits & is_enough, criterion, min_weight_leaf)
-    best, position = _best_in_nodes(scores, node, first)
+    best, position = best_in_nodes(scores, node, starts)
     missing_left = xp.zeros(best.shape, dtype=xp.bool, device=device)
     in_front = xp.zeros(best.shape, dtype=xp.int64, device=device)
     if missing:
@@ -134,12 +136,12 @@ def split_nodes(
         is_enough = (n_left + n_missing >= min_samples_leaf) & (n_right - n_missing >= min_samples_leaf)
         splits = splits & (following != n_codes - 1) & is_enough & (n_missing > 0)
         scores = _scores(sums + missing_sums, total, splits, criterion, min_weight_leaf)
-        best_left, position_left = _best_in_nodes(scores, node, first)
+        best_left, position_left = best_in_nodes(scores, node, starts)
         missing_left = best_left > best
         best, position = xp.where(missing_left, best_left, best), xp.where(missing_left, position_left, position)
 
     varies = xp.take(sorted_codes, first, axis=1) != xp.take(sorted_codes, last, axis=1)
-    feature = _best_column(best, varies, keys, max_features)
+    feature = best_column(best, varies, keys, max_features)
     nodes = xp.arange(n_nodes, dtype=xp.int64, device=device)
     chosen = feature * n_nodes + nodes
     place_of = feature * n_listed + _at(position, chosen)
@@ -152,6 +154,33 @@ def split_nodes(
     found = feature, _at(sorted_codes, place_of), _at(following, place_of), n_left
     feature, code, after, n_left = (xp.where(is_split, each, xp.zeros_like(each)) for each in found)
     return score, feature, code, after, side, n_left
+
+
+@kernel(differentiable=False)
+def best_in_nodes(scores: Array, node: Array, starts: Array) -> tuple[Array, Array]:
+    """The best score of each row and node, and the first place that has it.
+
+    Sorted by score and then, without disturbing that order, by node, the best of a node stands where the node begins.
+
+    Parameters
+    ----------
+    scores : array (n_rows, n_listed) of float64
+    node : integer array (n_listed,)
+        Ascending.
+    starts : array (n_nodes + 1,) of int64
+        Where the places of each node begin.  Every node has some.
+
+    Returns
+    -------
+    best : array (n_rows, n_nodes) of float64
+    position : array (n_rows, n_nodes) of int64
+    """
+    xp = namespace(scores, node, starts)
+    by_score = xp.argsort(-scores, axis=1, stable=True)
+    node_by_score = xp.reshape(xp.take(node, xp.reshape(by_score, (-1,))), scores.shape)
+    by_node = xp.argsort(node_by_score, axis=1, stable=True)
+    position = xp.take(xp.take_along_axis(by_score, by_node, axis=1), starts[:-1], axis=1)
+    return xp.take_along_axis(scores, position, axis=1), xp.astype(position, xp.int64)
 
 
 @kernel(differentiable=False)
@@ -344,6 +373,21 @@ def column_order(keys: Array, n_features: int) -> Array:
     return xp.argsort(_mixed(keys[:, None] ^ _mixed(column + 0x9E3779B9)[None, :]), axis=1, stable=True)
 
 
+def best_column(best: Array, varies: Array, keys: Array, max_features: int) -> Array:
+    """The column with the best score among those that each node looks at, (n_nodes,)."""
+    xp = namespace(best)
+    n_features = best.shape[0]
+    best, varies = xp.permute_dims(best, (1, 0)), xp.permute_dims(varies, (1, 0))
+    if max_features >= n_features:
+        return xp.argmax(xp.where(varies, best, -xp.inf), axis=1)
+    order = column_order(keys, n_features)
+    best, varies = xp.take_along_axis(best, order, axis=1), xp.take_along_axis(varies, order, axis=1)
+    turn = xp.arange(n_features, dtype=xp.int64, device=device_of(best))
+    is_first = xp.cumulative_sum(xp.astype(varies, xp.int64), axis=1) == 1
+    chosen = xp.argmax(xp.where(varies & ((turn < max_features) | is_first), best, -xp.inf), axis=1)
+    return xp.take_along_axis(order, chosen[:, None], axis=1)[:, 0]
+
+
 def child_keys(keys: Array) -> tuple[Array, Array]:
     """Keys of the left and of the right children, from those of their parents."""
     return _mixed(keys + 0x7F4A7C15), _mixed(keys + 0x94D049BB)
@@ -420,31 +464,3 @@ def _side_score(sums: Array, criterion: str) -> Array:
         return xp.sum(sums * sums, axis=-1) / safe
     positive = xp.where(sums > 0.0, sums, xp.ones_like(sums))
     return xp.sum(positive * xp.log2(positive), axis=-1) - safe * xp.log2(safe)
-
-
-def _best_in_nodes(scores: Array, node: Array, first: Array) -> tuple[Array, Array]:
-    """The best score in each row and node, and the first place that has it, (n_rows, n_nodes) each.
-
-    Sorted by score and then, without disturbing that order, by node, the best of a node stands where the node begins.
-    """
-    xp = namespace(scores)
-    by_score = xp.argsort(-scores, axis=1, stable=True)
-    node_by_score = xp.reshape(xp.take(node, xp.reshape(by_score, (-1,))), scores.shape)
-    by_node = xp.argsort(node_by_score, axis=1, stable=True)
-    position = xp.take(xp.take_along_axis(by_score, by_node, axis=1), first, axis=1)
-    return xp.take_along_axis(scores, position, axis=1), position
-
-
-def _best_column(best: Array, varies: Array, keys: Array, max_features: int) -> Array:
-    """The column with the best score among those that each node looks at, (n_nodes,)."""
-    xp = namespace(best)
-    n_features = best.shape[0]
-    best, varies = xp.permute_dims(best, (1, 0)), xp.permute_dims(varies, (1, 0))
-    if max_features >= n_features:
-        return xp.argmax(xp.where(varies, best, -xp.inf), axis=1)
-    order = column_order(keys, n_features)
-    best, varies = xp.take_along_axis(best, order, axis=1), xp.take_along_axis(varies, order, axis=1)
-    turn = xp.arange(n_features, dtype=xp.int64, device=device_of(best))
-    is_first = xp.cumulative_sum(xp.astype(varies, xp.int64), axis=1) == 1
-    chosen = xp.argmax(xp.where(varies & ((turn < max_features) | is_first), best, -xp.inf), axis=1)
-    return xp.take_along_axis(order, chosen[:, None], axis=1)[:, 0]

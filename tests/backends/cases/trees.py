@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from portml.backends.kernels.tree_growth import grow_tree
-from portml.backends.kernels.trees import node_statistics, regroup_samples, route_samples, split_nodes, tree_leaves
+from portml.backends.kernels.trees import (
+    best_in_nodes,
+    node_statistics,
+    regroup_samples,
+    route_samples,
+    split_nodes,
+    tree_leaves,
+)
 from tests.backends.kernel_cases import Case, Draw, case, cases
 
 ROUNDING_ROOM = 1 / 64
@@ -121,6 +128,15 @@ def grow_tree_cases(draw: Draw) -> Iterator[Case]:
     yield case(codes, None, draw.integers(0, 3, 60, dtype="int32"), None, None, **entropy)
 
 
+@cases(best_in_nodes, tolerance="exact", nan=False)
+def best_in_nodes_cases(draw: Draw) -> Iterator[Case]:
+    for sizes in ((33, 1, 7, 300), (5,)):
+        node, starts = np.repeat(np.arange(len(sizes)), sizes), np.cumsum([0, *sizes])
+        scores = draw.integers(0, 9, 3, len(node)).astype(draw.dtype)
+        scores[1] = -np.inf
+        yield case(scores, node, starts)
+
+
 @cases(route_samples, tolerance="exact", nan=False)
 def route_samples_cases(draw: Draw) -> Iterator[Case]:
     codes = draw.integers(0, 9, 3, 300, dtype="uint8")
@@ -129,7 +145,9 @@ def route_samples_cases(draw: Draw) -> Iterator[Case]:
     left = np.asarray([0, -1, 2, 4], "int32")
     right = np.asarray([1, -1, 3, -1], "int32")
     for missing in (False, True):
-        yield case(codes, node_of, feature, code, side, left, right, n_codes=9, missing=missing)
+        for dtype in ("uint8", "uint16", "int32"):
+            numbers = (codes.astype(dtype), node_of, feature, code, side, left, right)
+            yield case(*numbers, n_codes=9, missing=missing)
 
 
 @cases(regroup_samples, tolerance="exact", nan=False)
