@@ -191,7 +191,8 @@ def draw(runs: Runs, differences: dict[str, dict[str, Any]]) -> None:
         gain.plot([low, high], [place, place], color=COLOURS[model], linewidth=2)
         gain.plot(100 * found["difference"], place, "o", color=COLOURS[model])
         text = f"{100 * found['difference']:+.2f} ({low:+.2f} to {high:+.2f})".replace("-", "−")
-        gain.text(100 * found["difference"], place - 0.12, text, ha="center", color=BLACK, fontsize=9)
+        look: dict[str, Any] = {"color": BLACK, "fontsize": 9, "bbox": {"facecolor": "white", "linewidth": 0, "pad": 1}}
+        gain.text(100 * found["difference"], place - 0.12, text, ha="center", **look)
     gain.axvline(0, color=GREY, linewidth=1)
     gain.margins(x=0.25)
     plain_axes(gain, "Against naive Bayes, 95 %", "percentage points of accuracy", "")
