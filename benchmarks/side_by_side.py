@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.recorded import record
 from portml.backends import kernels_in_use
 
 __all__ = ["Case", "Measurement", "measure", "run"]
@@ -105,6 +106,7 @@ def run(cases: Sequence[Case]) -> list[Measurement]:
     parser.add_argument("names", nargs="*", help="measure only rows whose name contains one of these")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--record", metavar="NAME", help="write the rows to benchmarks/results/NAME.json and .md")
     arguments = parser.parse_args()
     from threadpoolctl import threadpool_limits
 
@@ -115,4 +117,6 @@ def run(cases: Sequence[Case]) -> list[Measurement]:
             if not arguments.names or any(name in case.name for name in arguments.names):
                 measurements.append(measure(case, arguments.rounds, threads=arguments.threads))
                 print(measurements[-1], flush=True)
+                if arguments.record:
+                    record(arguments.record, measurements[-1:], kernels_in_use("numpy"), arguments.threads)
     return measurements
