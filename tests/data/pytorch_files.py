@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ __all__ = [
     "called",
     "dictionary",
     "named",
+    "nested",
     "number",
     "saved",
     "storage",
@@ -108,6 +110,36 @@ def archive(
         file.writestr(f"{folder}/version", b"3\n")
         for name, content in (more or {}).items():
             file.writestr(name, content)
+    return path
+
+
+def nested(path: Path, program: bytes, n_files: int, payload: bytes) -> Path:
+    """An archive whose storages lie in each other: the content of each is all of the next, with its header.
+
+    [Fifield 2019, A better zip bomb, section "the overlapping files idea"; here without compression]
+    """
+    body, entries = payload, []
+    for key in reversed(range(n_files)):
+        name = f"model/data/{key}".encode()
+        sizes = struct.pack("<IIIHH", zlib.crc32(body), len(body), len(body), len(name), 0)
+        body = b"PK\x03\x04" + struct.pack("<HHHHH", 20, 0, 0, 0, 33) + sizes + name + body
+        entries.append((name, sizes, len(body)))
+    name, crc = b"model/data.pkl", zlib.crc32(program)
+    sizes = struct.pack("<IIIHH", crc, len(program), len(program), len(name), 0)
+    end = len(body)
+    body += b"PK\x03\x04" + struct.pack("<HHHHH", 20, 0, 0, 0, 33) + sizes + name + program
+    places = [(name, sizes, end - length) for name, sizes, length in entries] + [(name, sizes, end)]
+    directory = b"".join(
+        b"PK\x01\x02"
+        + struct.pack("<HHHHHH", 20, 20, 0, 0, 0, 33)
+        + sizes
+        + struct.pack("<HHHII", 0, 0, 0, 0, place)
+        + name
+        for name, sizes, place in places
+    )
+    count = len(places)
+    last = b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, count, count, len(directory), len(body), 0)
+    path.write_bytes(body + directory + last)
     return path
 
 

@@ -224,6 +224,15 @@ def test_a_pickle_that_does_anything_else_is_refused(program: bytes, message: st
         load_weights(running(tmp_path / "a.pth", program))
 
 
+@pytest.mark.parametrize("put", [(b"q\x00", b"q\x01"), (b"\x94", b"\x94"), (b"r\0\0\0\0", b"r\1\0\0\0")])
+@pytest.mark.parametrize("get", [(b"h\x00", b"h\x01"), (b"j\0\0\0\0", b"j\1\0\0\0")])
+def test_the_memo_gives_back_what_was_put_in(
+    put: tuple[bytes, bytes], get: tuple[bytes, bytes], tmp_path: Path
+) -> None:
+    program = b"(" + make.text("a") + put[0] + make.text("b") + put[1] + get[1] + get[0] + b"t"
+    assert read_pytorch(running(tmp_path / "a.pth", program)) == ("a", "b", "b", "a")
+
+
 def test_a_memo_that_holds_itself_ends(tmp_path: Path) -> None:
     # A list that is its own element, and a dictionary that is its own value.
     assert isinstance(read_pytorch(running(tmp_path / "a.pth", b"]q\x00h\x00a")), list)
@@ -332,6 +341,18 @@ def test_a_compressed_archive_is_refused_before_it_grows(tmp_path: Path) -> None
     program = make.START + make.dictionary(x=make.tensor("ByteStorage", "0", 1 << 24, (1,), (1,))) + make.STOP
     path = make.archive(tmp_path / "a.pth", program, {"0": bytes(1 << 24)}, compression=zipfile.ZIP_DEFLATED)
     with small_memory(), pytest.raises(CheckpointError, match=r"is compressed, .* it may be a zip bomb"):
+        load_weights(path)
+
+
+@pytest.mark.parametrize("n_files", [1, 20])
+def test_files_that_lie_in_each_other_are_not_all_read(n_files: int, tmp_path: Path) -> None:
+    entries = {f"x{key}": make.tensor("ByteStorage", str(key), 1, (1,), (1,)) for key in range(n_files)}
+    program = make.START + make.dictionary(**entries) + make.STOP
+    path = make.nested(tmp_path / "a.pth", program, n_files, bytes(10_000))
+    if n_files == 1:
+        assert load_weights(path)["x0"].tolist() == [0]
+        return
+    with pytest.raises(CheckpointError, match=r"its parts together are larger than the file|Overlapped"):
         load_weights(path)
 
 
