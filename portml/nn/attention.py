@@ -7,7 +7,12 @@ from typing import Any
 
 from portml.autograd.parameter import Parameter
 from portml.backends import Array, Backend, backend_of, dtype_kind, namespace, operations
-from portml.backends.kernels.attention import attention_weights, packed_attention, scaled_dot_product_attention
+from portml.backends.kernels.attention import (
+    attention_weights,
+    packed_attention,
+    refuse_unfit_attention,
+    scaled_dot_product_attention,
+)
 from portml.backends.kernels.dropout import dropout, words_for_dropout
 from portml.backends.kernels.linear import linear
 from portml.errors import ArgumentError, DtypeError, RangeError, ShapeError
@@ -158,6 +163,7 @@ class MultiheadAttention(Module):
         weights = None
         random = self._random((*q.shape[:-1], k.shape[-2]))
         if need_weights:
+            refuse_unfit_attention(q, k, v, mask)
             weights = attention_weights(q, k, mask, is_causal=is_causal)
             weights = dropout(weights, *random, p=self._p) if self._p else weights
             y = operations.matmul(weights, v)

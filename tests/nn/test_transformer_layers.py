@@ -111,6 +111,26 @@ def test_what_may_attend_to_nothing_gives_the_bias_alone(backend, need_weights):
     assert np.isfinite(to_numpy(layer.in_proj_weight.grad)).all()
 
 
+def test_what_attends_to_nothing_has_no_gradient(backend, dtype):
+    q, k, v = (backend.asarray(DRAW.normal(size=(1, 2, 4, 3)), dtype) for _ in range(3))
+    mask = np.ones((1, 1, 4, 4), bool)
+    mask[..., 2, :] = False  # what query 2 may see
+    mask[..., 3] = False  # who may see key 3
+    inputs = [Tensor(each, requires_grad=True) for each in (q, k, v)]
+    for options in ({}, {"is_causal": True}, {"dropout_p": 0.5, "rng": 0}):
+        y = functional.scaled_dot_product_attention(*inputs, backend.asarray(mask), **options)
+        assert not to_numpy(y)[:, :, 2].any()
+        for each in inputs:
+            each.grad = None
+        y.backward(backend.full(y.shape, 1.0, dtype))
+        dq, dk, dv = (to_numpy(each.grad) for each in inputs)
+        assert all(np.isfinite(each).all() for each in (dq, dk, dv))
+        assert not dq[:, :, 2].any()
+        assert not dk[:, :, 3].any()
+        assert not dv[:, :, 3].any()
+        assert dq[:, :, 1].any()
+
+
 def test_tiles_give_what_the_formula_gives_and_the_same_weights_are_dropped():
     q, k, v = (DRAW.normal(size=(1, 2, 200, 4)) for _ in range(3))
     for options in ({}, {"is_causal": True}, {"dropout_p": 0.4, "rng": 3}):
@@ -203,6 +223,7 @@ def test_every_activation_serves(backend, activation):
         (lambda: nn.LearnedPositions(4, 6)(X), RangeError, "positions 0 to 4 were asked for, there are 4"),
         (lambda: nn.SinusoidalPositions(9, 4)(X), ShapeError, r"expected \(..., length, 4\)"),
         (lambda: nn.MultiheadAttention(4, 2)(X, X, X), ShapeError, "expected query of"),
+        (lambda: nn.MultiheadAttention(6, 2, batch_first=True, dtype="float64")(X, X, X[:, :4]), ShapeError, "as many"),
         (lambda: attend(attn_mask=np.ones((5, 4), bool)), ShapeError, "does not broadcast"),
         (lambda: attend(attn_mask=np.ones((5, 5), int)), DtypeError, "attn_mask: expected truth values"),
         (lambda: functional.scaled_dot_product_attention(X, X[..., :4], X), ShapeError, "n_features"),

@@ -11,6 +11,7 @@ from portml.backends import Array, backend_of, device_of, dtype_kind, namespace,
 from portml.errors import ArgumentError, DtypeError, RangeError, ShapeError
 from portml.nn.initialisation import generator_for
 from portml.random import Generator
+from portml.random.arguments import checked_integer, checked_real
 
 __all__ = ["Generating", "sample"]
 
@@ -44,7 +45,7 @@ class Generating:
         temperature : float
             The logits are divided by it; 0 always takes the most probable symbol.
         top_k : int, optional
-            Draw from the k most probable symbols.  [Fan, Lewis & Dauphin 2018]
+            Draw from the k most probable symbols, all if there are fewer.  [Fan, Lewis & Dauphin 2018]
         top_p : float, optional
             Draw from the fewest most probable symbols that have this probability together.  [Holtzman et al. 2020]
         stop : int, optional
@@ -88,6 +89,8 @@ class Generating:
         """
         tokens, _ = _checked_prompt(self, prompt, max_new_tokens)
         _check_settings(temperature, top_k, top_p)
+        if stop is not None and not 0 <= checked_integer("stop", stop) < self.vocabulary:
+            raise RangeError(f"stop: expected a symbol from 0 to {self.vocabulary - 1}, got {stop}")
         rng = generator_for(rng, backend_of(tokens)) if temperature else None
         settings = (temperature, top_k, top_p, rng)
         return _stream(self, tokens, max_new_tokens, settings, stop, use_cache)
@@ -108,7 +111,7 @@ class Generating:
             Of what follows the prompt.  Both without N if the prompt had none.
         """
         tokens, flat = _checked_prompt(self, prompt, max_new_tokens)
-        if width < 1:
+        if checked_integer("width", width) < 1:
             raise RangeError(f"width: expected at least 1, got {width}")
         with _writing(self):
             tokens, scores = _beam(self, tokens, max_new_tokens, width)
@@ -215,7 +218,7 @@ def _checked_prompt(model: Any, prompt: Any, n: int) -> tuple[Array, bool]:
         raise ShapeError(f"prompt: expected (N, L) or (L,), got {tuple(tokens.shape)}")
     if tokens.shape[-1] == 0:
         raise ShapeError("prompt: it is empty; begin with one symbol at least, such as one that starts every text")
-    if n < 0:
+    if checked_integer("max_new_tokens", n) < 0:
         raise RangeError(f"max_new_tokens: expected at least 0, got {n}")
     # The last symbol is written and never read.
     if tokens.shape[-1] + n - 1 > model.context:
@@ -229,11 +232,11 @@ def _checked_prompt(model: Any, prompt: Any, n: int) -> tuple[Array, bool]:
 
 
 def _check_settings(temperature: float, top_k: int | None, top_p: float | None) -> None:
-    if not 0 <= temperature < math.inf:
+    if not 0 <= checked_real("temperature", temperature) < math.inf:
         raise RangeError(f"temperature: expected a number of at least 0, got {temperature}")
-    if top_k is not None and top_k < 1:
+    if top_k is not None and checked_integer("top_k", top_k) < 1:
         raise RangeError(f"top_k: expected at least 1, got {top_k}")
-    if top_p is not None and not 0 < top_p <= 1:
+    if top_p is not None and not 0 < checked_real("top_p", top_p) <= 1:
         raise RangeError(f"top_p: expected a share in (0, 1], got {top_p}")
     if temperature == 0 and (top_k is not None or top_p is not None):
         raise ArgumentError("temperature: 0 always takes the most probable symbol; leave top_k and top_p out")

@@ -10,7 +10,7 @@ from portml.backends.kernels.attention import packed_attention, scaled_dot_produ
 from portml.backends.kernels.dropout import words_for_dropout
 from portml.backends.kernels.linear import linear
 from portml.backends.kernels.smooth_activation import gelu
-from portml.errors import ArgumentError, RangeError, ShapeError
+from portml.errors import ArgumentError, GradientError, RangeError, ShapeError
 from portml.nn.attention import heads_apart, heads_beside
 from portml.nn.containers import ModuleList
 from portml.nn.dropout import Dropout
@@ -22,6 +22,7 @@ from portml.nn.module import Module
 from portml.nn.normalisation import LayerNorm
 from portml.nn.positions import LearnedPositions, RotaryPositions
 from portml.random import Generator
+from portml.random.arguments import checked_count
 
 __all__ = ["GPT", "KeyValueCache"]
 
@@ -41,10 +42,22 @@ class KeyValueCache:
 
     def extended(self, layer: int, key: Array, value: Array) -> tuple[Array, Array]:
         """Write the next positions of a layer, and return all there are of it."""
+        if getattr(key, "requires_grad", False):
+            raise GradientError("cache: it is written in place, which has no gradient; call the model inside no_grad()")
         end = self.length + key.shape[-2]
         self.keys[layer][:, :, self.length : end, :] = key
         self.values[layer][:, :, self.length : end, :] = value
         return self.keys[layer][:, :, :end, :], self.values[layer][:, :, :end, :]
+
+    def refuse_unless_of(self, n_samples: int, model: GPT) -> None:
+        """Raise ShapeError unless it was made by this model, or one of its sizes, for so many sequences."""
+        shape = model.shape_of_cache(n_samples)
+        found = [tuple(each.shape) for each in self.keys]
+        if found != [shape] * len(model.blocks):
+            raise ShapeError(
+                f"cache: expected {len(model.blocks)} layers of {shape}, got {len(found)} of "
+                f"{found[0] if found else 'nothing'}; make one with new_cache({n_samples})"
+            )
 
     def take(self, rows: Array) -> None:
         """Keep these rows of the batch, in this order: what beam search goes on with."""
@@ -92,7 +105,11 @@ class GPT(Module, Generating):
     ) -> None:
         if positions not in ("learned", "rotary"):
             raise ArgumentError(f"positions: expected 'learned' or 'rotary', got {positions!r}")
-        if n_heads < 1 or dim % n_heads:
+        sizes = {"vocabulary": vocabulary, "context": context, "dim": dim, "n_heads": n_heads}
+        for name, size in sizes.items():
+            if checked_count(name, size) < 1:
+                raise ArgumentError(f"{name}: expected at least 1, got {size}")
+        if dim % n_heads:
             raise ArgumentError(f"n_heads: expected a divisor of dim={dim}, got {n_heads}")
         rng = generator_for(rng, backend)
         self.vocabulary, self.context, self.n_heads = vocabulary, context, n_heads
@@ -100,8 +117,9 @@ class GPT(Module, Generating):
         self.positions = LearnedPositions(context, dim, rng=rng, dtype=dtype) if positions == "learned" else None
         self.dropout = Dropout(dropout, rng=rng)
         rotary = RotaryPositions(context, dim // n_heads) if positions == "rotary" else None
-        sizes = (dim, n_heads, dim_feedforward or 4 * dim, dropout, bias)
-        self.blocks = ModuleList([_Block(*sizes, rotary, rng, dtype) for _ in range(n_layers)])
+        hidden = 4 * dim if dim_feedforward is None else dim_feedforward
+        settings = (dim, n_heads, hidden, dropout, bias, rotary, rng, dtype)
+        self.blocks = ModuleList([_Block(*settings) for _ in range(checked_count("n_layers", n_layers))])
         self.norm = LayerNorm(dim, bias=bias, backend=rng.backend, dtype=dtype)
         self.head = None if tied else Linear(dim, vocabulary, bias=False, rng=rng, dtype=dtype)
         self._draw(rng, n_layers, dtype)
@@ -111,6 +129,8 @@ class GPT(Module, Generating):
         start = 0 if cache is None else cache.length
         if len(tokens.shape) != 2:
             raise ShapeError(f"tokens: expected integers (N, L), got {tuple(tokens.shape)}")
+        if cache is not None:
+            cache.refuse_unless_of(tokens.shape[0], self)
         if start + tokens.shape[1] > self.context:
             raise RangeError(
                 f"tokens: {start + tokens.shape[1]} symbols are more than the context of {self.context}; "
@@ -128,10 +148,13 @@ class GPT(Module, Generating):
     def new_cache(self, n_samples: int) -> KeyValueCache:
         """An empty cache for so many sequences."""
         weight = self.embedding.weight.value
-        backend, heads = backend_of(weight), self.n_heads
-        shape = (n_samples, heads, self.context, weight.shape[1] // heads)
+        backend, shape = backend_of(weight), self.shape_of_cache(checked_count("n_samples", n_samples))
         made = [[backend.zeros(shape, weight.dtype) for _ in self.blocks] for _ in range(2)]
         return KeyValueCache(*made)
+
+    def shape_of_cache(self, n_samples: int) -> tuple[int, ...]:
+        """That of the keys, and of the values, of a layer: (N, n_heads, context, n_features)."""
+        return n_samples, self.n_heads, self.context, self.embedding.weight.shape[1] // self.n_heads
 
     def _draw(self, rng: Generator, n_layers: int, dtype: str) -> None:
         """Normal weights of deviation 0.02, those before a residual sum smaller.  [Radford et al. 2019, section 2.3]"""

@@ -8,7 +8,7 @@ import pytest
 from portml import nn, optim
 from portml.autograd import no_grad
 from portml.backends import get_backend, operations, to_numpy
-from portml.errors import ArgumentError, RangeError, ShapeError
+from portml.errors import ArgumentError, DtypeError, GradientError, RangeError, ShapeError
 
 TOKENS = np.asarray([[1, 4, 2, 0, 3], [5, 5, 1, 6, 2]])
 SIZES = {"dim": 8, "n_heads": 2, "n_layers": 2}
@@ -19,6 +19,10 @@ def model(backend, **options):
     for parameter in made.parameters():  # larger weights than a model starts from, so that what it says differs
         parameter.assign(parameter.value * 20)
     return made
+
+
+def smaller():
+    return nn.models.GPT(7, 12, dim=8, n_heads=2, n_layers=1)
 
 
 @pytest.mark.parametrize("positions", ["learned", "rotary"])
@@ -67,6 +71,9 @@ def test_top_k_of_one_and_a_small_top_p_are_greedy(backend):
     assert greedy.shape == (10,)
     for options in ({"top_k": 1}, {"top_p": 1e-9}, {"temperature": 1e-6}):
         np.testing.assert_array_equal(to_numpy(gpt.generate(TOKENS[0], 5, rng=0, **options)), greedy)
+    everything = to_numpy(gpt.generate(TOKENS[0], 5, rng=0))
+    for options in ({"top_k": 7}, {"top_k": 100}, {"top_p": 1.0}):
+        np.testing.assert_array_equal(to_numpy(gpt.generate(TOKENS[0], 5, rng=0, **options)), everything)
 
 
 def test_drawn_symbols_have_the_probabilities_of_the_model():
@@ -120,11 +127,30 @@ def test_a_model_learns_to_count(backend):
         (lambda gpt: gpt(np.zeros((1, 13), int)), RangeError, "13 symbols are more than the context of 12"),
         (lambda gpt: gpt.generate([7], 1), RangeError, "indices: got 7"),
         (lambda gpt: gpt.stream([1], 1, temperature=-1), RangeError, "temperature: expected"),
+        (lambda gpt: gpt.stream([1], 1, temperature=float("nan")), RangeError, "temperature: expected"),
+        (lambda gpt: gpt.stream([1], 1, temperature="hot"), ArgumentError, "temperature: expected a number"),
         (lambda gpt: gpt.generate([1], 1, top_k=0), RangeError, "top_k: expected at least 1"),
+        (lambda gpt: gpt.generate([1], 1, top_k=1.5), ArgumentError, "top_k: expected an integer"),
         (lambda gpt: gpt.generate([1], 1, top_p=0), RangeError, "top_p: expected a share"),
+        (lambda gpt: gpt.generate([1], 1, top_p=1.1), RangeError, "top_p: expected a share"),
+        (lambda gpt: gpt.generate([1], 1, top_p=float("nan")), RangeError, "top_p: expected a share"),
+        (lambda gpt: gpt.generate([1], 1, stop=7), RangeError, "stop: expected a symbol from 0 to 6"),
+        (lambda gpt: gpt.generate([1], -1), RangeError, "max_new_tokens: expected at least 0"),
+        (lambda gpt: gpt.generate([1], 1.5), ArgumentError, "max_new_tokens: expected an integer"),
+        (lambda gpt: gpt.generate([-1], 1), RangeError, "indices: got -1"),
+        (lambda gpt: gpt.generate([1.5], 1), DtypeError, "prompt: expected integers"),
+        (lambda gpt: gpt.generate([[[1]]], 1), ShapeError, "prompt: expected"),
+        (lambda gpt: gpt(TOKENS[0]), ShapeError, "tokens: expected integers"),
+        (lambda gpt: gpt(TOKENS, gpt.new_cache(3)), ShapeError, "cache: expected 2 layers of .*new_cache"),
+        (lambda gpt: gpt(TOKENS, smaller().new_cache(2)), ShapeError, "cache: expected 2 layers of .* got 1 of"),
+        (lambda gpt: gpt(TOKENS, gpt.new_cache(2)), GradientError, "cache: it is written in place"),
         (lambda gpt: gpt.generate([1], 1, temperature=0, top_k=2), ArgumentError, "leave top_k and top_p out"),
         (lambda gpt: gpt.beam_search([1], 1, width=0), RangeError, "width: expected at least 1"),
         (lambda gpt: nn.models.GPT(7, 12, dim=9, n_heads=2), ArgumentError, "n_heads: expected a divisor of dim=9"),
+        (lambda gpt: nn.models.GPT(7, 12, dim=8, n_heads=0), ArgumentError, "n_heads: expected at least 1"),
+        (lambda gpt: nn.models.GPT(0, 12), ArgumentError, "vocabulary: expected at least 1"),
+        (lambda gpt: nn.models.GPT(7, 0), ArgumentError, "context: expected at least 1"),
+        (lambda gpt: nn.models.GPT(7, 12, n_layers=-1), ArgumentError, "n_layers: expected an integer of at least 0"),
         (lambda gpt: nn.models.GPT(7, 12, positions="none"), ArgumentError, "positions: expected"),
     ],
 )
