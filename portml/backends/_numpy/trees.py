@@ -20,6 +20,7 @@ from portml.backends.kernels.trees import (
     column_order,
     node_statistics,
     regroup_samples,
+    route_samples,
     split_nodes,
 )
 
@@ -73,11 +74,37 @@ def _(orders: Numbers, node_of: Numbers, starts: Numbers, *, size: int) -> Numbe
     n_nodes = starts.shape[0] - 1
     # Integers of up to 16 bits are sorted digit by digit, in linear time.
     number = np.uint8 if n_nodes < 1 << 8 else np.uint16 if n_nodes < 1 << 16 else np.int32
-    key = np.where(node_of < 0, n_nodes, node_of).astype(number)
     regrouped = np.empty((orders.shape[0], size), orders.dtype)
     for row, into in zip(orders, regrouped, strict=True):
-        into[...] = row[np.argsort(key[row.astype(np.intp)], kind="stable")[:size]]
+        node = node_of[row.astype(np.intp)]
+        node[node < 0] = n_nodes
+        into[...] = row[np.argsort(node.astype(number), kind="stable")[:size]]
     return regrouped
+
+
+@route_samples.on("numpy")
+def _(
+    codes: Numbers,
+    node_of: Numbers,
+    feature: Numbers,
+    code: Numbers,
+    missing_left: Numbers,
+    left: Numbers,
+    right: Numbers,
+    *,
+    n_codes: int,
+    missing: bool,
+) -> Numbers:
+    child = node_of.copy()
+    # Deep down few samples are still in a node.
+    samples = np.flatnonzero(node_of >= 0)
+    node = node_of[samples].astype(np.intp)
+    found = codes.reshape(-1)[feature[node] * codes.shape[1] + samples]
+    goes_left = found <= code[node]
+    if missing:
+        goes_left = np.where(found == n_codes - 1, missing_left[node], goes_left)
+    child[samples] = np.where(goes_left, left[node], right[node])
+    return child
 
 
 @node_statistics.on("numpy")
@@ -136,7 +163,10 @@ class _Cells:
     @classmethod
     def of(cls, code: Numbers, n_until: Numbers, sums: list[Numbers], starts: Numbers) -> _Cells:
         last = np.searchsorted(n_until, starts[1:].astype(n_until.dtype))
-        return cls(code, n_until, sums, last, np.diff(last, prepend=-1))
+        n_in_node = last.copy()
+        n_in_node[1:] -= last[:-1]
+        n_in_node[:1] += 1
+        return cls(code, n_until, sums, last, n_in_node)
 
 
 class _Level:
@@ -302,7 +332,7 @@ def _best_splits(cells: _Cells, rules: _Rules) -> tuple[Numbers, Numbers, Number
     """Score, code, following code, side of missing values and size of the left side for each node's best split."""
     last, counts = cells.last, cells.n_in_node
     first = last - counts + 1
-    n = np.diff(cells.n_until[last], prepend=0)
+    n = _steps(cells.n_until[last])
     pairs = [_within_nodes(each, last, counts) for each in cells.sums]
     total, left = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     score = _scores(left, [np.repeat(each, counts) for each in total], rules)
@@ -336,8 +366,15 @@ def _best_splits(cells: _Cells, rules: _Rules) -> tuple[Numbers, Numbers, Number
 def _within_nodes(until: Numbers, last: Numbers, counts: Numbers) -> tuple[Numbers, Numbers]:
     """The sum of each node, and the cumulative sums that begin anew at each node."""
     ends = until[last]
-    begins = np.concatenate([np.zeros(1, ends.dtype), ends[:-1]])
-    return ends - begins, until - np.repeat(begins, counts)
+    sizes = _steps(ends)
+    return sizes, until - np.repeat(ends - sizes, counts)
+
+
+def _steps(ends: Numbers) -> Numbers:
+    """By how much each is more than the one before, the first more than zero."""
+    steps = ends.copy()
+    steps[1:] -= ends[:-1]
+    return steps
 
 
 def _too_small(n_left: Numbers, n: Numbers, counts: Numbers, rules: _Rules) -> Numbers:
