@@ -144,6 +144,12 @@ def test_numbers_are_categories_where_the_user_says_so(tmp_path: Path, capsys: p
     assert [line[0] for line in capsys.readouterr().out.splitlines()[1:4]] == ["x", "y", "z"]
 
 
+def test_classes_that_look_like_numbers_elsewhere_are_measured_as_text(tmp_path: Path) -> None:
+    rows = "".join(f"{row % 3},{('01', '2', 'x')[row % 3]}\n" for row in range(12))
+    run = fitted(saved(tmp_path / "data.csv", "x,y\n" + rows))
+    assert run.evaluate(saved(tmp_path / "digits.csv", "x,y\n0,01\n1,2\n0,1\n"))[0]["accuracy"] == pytest.approx(2 / 3)
+
+
 def test_columns_are_left_out_on_request(tmp_path: Path) -> None:
     run = fitted(shop(tmp_path), "buys", without=["age", "empty"])
     assert run.record["columns"]["numbers"] == ["zip", "price"]
