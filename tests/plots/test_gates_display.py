@@ -48,6 +48,11 @@ def test_the_maps_of_a_gru_lead_to_the_states_it_gives(backend: Backend) -> None
         y, _, gates = gru(x, h, return_gates=True)
     np.testing.assert_allclose(display.maps["state"], to_numpy(y).T, atol=1e-6)
     np.testing.assert_allclose(display.maps["update gate"], to_numpy(gates[0].update).T, atol=1e-6)
+    both_ways, h = nn.GRU(3, 4, bidirectional=True, rng=0, backend=backend), drawn(backend, 2, 4)
+    with no_grad():
+        y, _ = both_ways(x, h)
+    back = plots.GatesDisplay.from_module(both_ways, x, h, reverse=True)
+    np.testing.assert_allclose(back.maps["state"], to_numpy(y)[:, 4:].T, atol=1e-6)
     assert [*display.axes] == ["reset gate", "update gate", "candidate", "state"]
     labels = [label.get_text() for label in display.axes["candidate"].get_xticklabels()]
     assert labels == ["a", "␣", "$", "↵", "b", "c"]
