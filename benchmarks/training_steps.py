@@ -11,6 +11,7 @@ third step, or there is no ratio.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -147,7 +148,7 @@ def _dense(sizes: list[int]) -> Layers:
     torch.manual_seed(0)
     ours: list[nn.Module] = []
     theirs: list[torch.nn.Module] = []
-    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+    for n_in, n_out in pairwise(sizes):
         ours += [nn.Linear(n_in, n_out), nn.ReLU()]
         theirs += [torch.nn.Linear(n_in, n_out), torch.nn.ReLU()]
     return nn.Sequential(*ours[:-1]), torch.nn.Sequential(*theirs[:-1])

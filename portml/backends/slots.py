@@ -25,6 +25,12 @@ def fill_slot(array: Array, *, values: Callable[[], Any]) -> Array:
     return array
 
 
+@fill_slot.on("numpy")
+def _(array: Array, *, values: Callable[[], Any]) -> Array:
+    array[...] = values()
+    return array
+
+
 class Slot:
     """A small array on the device, refilled from the host before each step.
 
@@ -54,4 +60,4 @@ class Slot:
 
     def _values(self) -> Any:
         self._host[:] = self._compute()
-        return self._backend.asarray(self._host, dtype=self.array.dtype)
+        return self._host if self._backend.host else self._backend.asarray(self._host, dtype=self.array.dtype)

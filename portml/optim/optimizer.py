@@ -110,7 +110,8 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        depend(self, self._settings)
+        depend(self, self._options_in_calls)
+        depend(self, self._staleness, marked=True)
         for group, storages in zip(self.param_groups, self._storages, strict=True):
             self.check(group)
             for storage in storages:
@@ -215,11 +216,13 @@ class Optimizer:
         )
         return f"{type(self).__name__}({groups})"
 
-    def _settings(self) -> list[Any]:
-        """What the calls of a step rest on, beside the arrays; the learning rate comes by the slot."""
-        return [
-            [value for name, value in group.items() if name not in ("lr", "params")] for group in self.param_groups
-        ] + [[storage.stale for storage in storages] for storages in self._storages]
+    def _options_in_calls(self) -> list[tuple[Any, ...]]:
+        """The options that the calls of a step take as they are; the learning rate comes by the slot."""
+        names = [name for name in self.defaults if name != "lr"]
+        return [tuple(map(group.get, names)) for group in self.param_groups]
+
+    def _staleness(self) -> list[bool]:
+        return [storage.stale for storages in self._storages for storage in storages]
 
     def _step_run(self, group: dict[str, Any], storage: FlatStorage, run: Run) -> None:
         states = self._state_of(group, storage)
