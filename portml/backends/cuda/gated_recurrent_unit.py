@@ -45,10 +45,12 @@ GRU_STEP = CudaKernel(
       candidate = tanh(added_up(from_input[k2], reset * through_reset, bias_ih, nullptr, k2));
     }
     const T new_h = candidate + kept * (old_h - candidate);
-    gates[here] = reset;
-    gates[apart + here] = kept;
-    gates[2 * apart + here] = candidate;
-    inner[here] = through_reset;
+    if (gates) {
+      gates[here] = reset;
+      gates[apart + here] = kept;
+      gates[2 * apart + here] = candidate;
+      inner[here] = through_reset;
+    }
     states[here] = new_h;
     if (y) y[here] = live ? new_h : T(0);
     """,
@@ -92,8 +94,7 @@ def _gru(
     out: Any = None,
 ) -> Two:
     arrays = x, h, weight_ih, weight_hh, bias_ih, bias_hh, lengths
-    results, _ = _forward(arrays, reverse, outputs(out, 2), (None, None, None))
-    return results
+    return _forward(arrays, reverse, outputs(out, 2), None)[0]
 
 
 @override(twins.gru_saving)
@@ -123,8 +124,11 @@ def _forward(arrays: Any, reverse: bool, to_results: Any, to_saved: Any) -> tupl
     every = (n_steps, *h.shape)
     a, recur = projected(x, weight_ih), xp.matrix_transpose(weight_hh)
     product = empty_like_rows(x, h.shape[:1], 3 * size)
-    gates = destination(to_saved[0], (3, *every), x.dtype, x)
-    inner, states = (destination(to, every, x.dtype, x) for to in to_saved[1:])
+    # Without `to_saved` no gradient will ask for the gates.
+    to_gates, to_inner, to_states = to_saved or (None, None, None)
+    gates = None if to_saved is None else destination(to_gates, (3, *every), x.dtype, x)
+    inner = None if to_saved is None else destination(to_inner, every, x.dtype, x)
+    states = destination(to_states, every, x.dtype, x)
     # Without lengths the results are the states themselves.
     y = None if lengths is None else destination(to_results[0], every, x.dtype, x)
     now = h
@@ -134,7 +138,7 @@ def _forward(arrays: Any, reverse: bool, to_results: Any, to_saved: Any) -> tupl
         launch(GRU_STEP, *given, *step, n_steps, size, gates, inner, states, y, size=h.size)
         now = states[step.now, ...]
     results = tuple(map(deliver, (states if y is None else y, copied(now)), to_results))
-    return results, tuple(map(deliver, (gates, inner, states), to_saved))
+    return results, tuple(map(deliver, (gates, inner, states), (to_gates, to_inner, to_states)))
 
 
 @override(twins.gru_backward)

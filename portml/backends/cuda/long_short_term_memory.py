@@ -46,10 +46,12 @@ LSTM_STEP = CudaKernel(
       new_c = kept * old_c + in * candidate;
       new_h = shown = opened * tanh(new_c);
     }
-    gates[here] = in;
-    gates[apart + here] = kept;
-    gates[2 * apart + here] = candidate;
-    gates[3 * apart + here] = opened;
+    if (gates) {
+      gates[here] = in;
+      gates[apart + here] = kept;
+      gates[2 * apart + here] = candidate;
+      gates[3 * apart + here] = opened;
+    }
     cells[here] = new_c;
     states[here] = new_h;
     if (y) y[here] = shown;
@@ -96,8 +98,7 @@ def _lstm(
     out: Any = None,
 ) -> Three:
     arrays = x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, lengths
-    results, _ = _forward(arrays, reverse, outputs(out, 3), (None, None, None))
-    return results
+    return _forward(arrays, reverse, outputs(out, 3), None)[0]
 
 
 @override(twins.lstm_saving)
@@ -128,8 +129,10 @@ def _forward(arrays: Any, reverse: bool, to_results: Any, to_saved: Any) -> tupl
     every = (n_steps, *h.shape)
     z, recur = projected(x, weight_ih), xp.matrix_transpose(weight_hh)
     product = empty_like_rows(x, h.shape[:1], 4 * size)
-    gates = destination(to_saved[0], (4, *every), x.dtype, x)
-    states, cells = (destination(to, every, x.dtype, x) for to in to_saved[1:])
+    # Without `to_saved` no gradient will ask for the gates.
+    to_gates, *to_states = to_saved or (None, None, None)
+    gates = None if to_saved is None else destination(to_gates, (4, *every), x.dtype, x)
+    states, cells = (destination(to, every, x.dtype, x) for to in to_states)
     # Without lengths the results are the states themselves.
     y = None if lengths is None else destination(to_results[0], every, x.dtype, x)
     now = h
@@ -139,7 +142,7 @@ def _forward(arrays: Any, reverse: bool, to_results: Any, to_saved: Any) -> tupl
         launch(LSTM_STEP, *given, *step, n_steps, size, gates, states, cells, y, size=h.size)
         now, last = states[step.now, ...], cells[step.now, ...]
     results = tuple(map(deliver, (states if y is None else y, copied(now), copied(last)), to_results))
-    return results, tuple(map(deliver, (gates, states, cells), to_saved))
+    return results, tuple(map(deliver, (gates, states, cells), (to_gates, *to_states)))
 
 
 @override(twins.lstm_backward)
