@@ -59,10 +59,11 @@ def register(library: str, tiling: Tiling, takes: Callable[[Floats], bool] = lam
         if heads is None:
             given_arrays: tuple[Any, ...] = (query, key, value, mask, dropout_key, counter)
             return slow(scaled_dot_product_attention_saving)(*given_arrays, **statics, out=out)
-        y = like_queries(query, value.shape[-1])
-        logarithm = np.empty(query.shape[:-1], query.dtype)
+        to_y, (_, to_logarithm) = (None, (None, None)) if out is None else out
+        y = like_queries(query, value.shape[-1]) if to_y is None or not to_y.flags.c_contiguous else to_y
+        logarithm = _room(to_logarithm, query.shape[:-1], query.dtype)
         attend(heads, five(y, heads), five(logarithm[..., np.newaxis], heads), tiling)
-        return given((y, (y, logarithm)), out)
+        return _given_where_needed((y, (y, logarithm)), out)
 
     @scaled_dot_product_attention.on(library)
     def forward(
@@ -112,10 +113,11 @@ def register(library: str, tiling: Tiling, takes: Callable[[Floats], bool] = lam
         heads = heads_of(*parts, mask, dropout_key, counter, **statics)
         assert heads is not None
         samples, length, width = packed.shape
-        y = np.empty((samples, length, width // 3), packed.dtype)
-        logarithm = np.empty((samples, n_heads, length), packed.dtype)
+        to_y, (_, to_logarithm) = (None, (None, None)) if out is None else out
+        y = _room(to_y, (samples, length, width // 3), packed.dtype)
+        logarithm = _room(to_logarithm, (samples, n_heads, length), packed.dtype)
         attend(heads, five(apart(y, n_heads), heads), five(logarithm[..., np.newaxis], heads), tiling)
-        return given((y, (y, logarithm)), out)
+        return _given_where_needed((y, (y, logarithm)), out)
 
     @packed_attention.on(library)
     def packed_forward(
@@ -137,7 +139,7 @@ def register(library: str, tiling: Tiling, takes: Callable[[Floats], bool] = lam
             return slower(*given_arrays, needs=needs, n_heads=n_heads, **statics, out=out)
         heads = heads_of(*parts_of(packed, n_heads), mask, dropout_key, counter, **statics)
         assert heads is not None
-        dpacked = np.empty(packed.shape, packed.dtype) if needs[0] else None
+        dpacked = _room(None if out is None else out[0], packed.shape, packed.dtype) if needs[0] else None
         fives: tuple[Any, ...] = (None, None, None)
         if dpacked is not None:
             fives = tuple(five(each, heads) for each in parts_of(dpacked, n_heads))
@@ -149,6 +151,11 @@ def register(library: str, tiling: Tiling, takes: Callable[[Floats], bool] = lam
         everything: Any = (*sides, *fives, to_mask, tiling)
         pull_back(heads, *everything)
         return _given_where_needed((dpacked, dmask, None, None), out)
+
+
+def _room(out: Floats | None, shape: tuple[int, ...], dtype: Any) -> Floats:
+    """`out` itself where results can go straight there."""
+    return np.empty(shape, dtype) if out is None or not out.flags.c_contiguous else out
 
 
 def _delivering(body: Callable[..., Any]) -> Callable[..., Any]:
@@ -164,7 +171,7 @@ def _given_where_needed(results: Any, out: Any) -> Any:
         return results
     if isinstance(results, tuple):
         return tuple(_given_where_needed(*pair) for pair in zip(results, out, strict=True))
-    return given(results, out)
+    return out if results is out else given(results, out)
 
 
 register("numpy", Tiling(write_exponentials, write_slopes))
