@@ -134,6 +134,8 @@ def tables(runs: Runs, differences: dict[str, dict[str, Any]]) -> str:
     found = next(iter(differences.values()))
     lines += [
         "",
+        *(verdict(NETWORKS[model], *found["interval"]) for model, found in differences.items()),
+        "",
         f"The test has {found['verses']:,} verses in {found['chapters']} chapters. Networks are taken as the mean over "
         "their seeds. The interval is that of a bootstrap over chapters, which the test was drawn by; the verses of a "
         "chapter go right and wrong together. McNemar's exact test takes verses as independent:",
@@ -150,6 +152,13 @@ def tables(runs: Runs, differences: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def verdict(network: str, low: float, high: float) -> str:
+    """Who is better, as far as the interval says."""
+    if low > 0:
+        return f"The {network} is better than naive Bayes."
+    return f"Naive Bayes is better than the {network}." if high < 0 else f"The {network} may be as good as naive Bayes."
+
+
 def how_chosen(runs: Runs) -> str:
     """How many settings were tried, and whether longer training might do better."""
     tried = json.loads((FOLDER / "choice.json").read_text())
@@ -158,7 +167,8 @@ def how_chosen(runs: Runs) -> str:
     unfinished = sum(values[-1] == max(values) for values in histories)
     return (
         f"Settings tried on the validation chapters: {said}. {unfinished} of the {len(histories)} networks were best "
-        "in their last epoch, so that longer training may do better."
+        "in their last epoch, so that longer training may do better. Processor seconds are of one thread on 2 shared "
+        "cores, Python 3.11, NumPy 2.4."
     )
 
 
