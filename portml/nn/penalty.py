@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from portml.autograd import Tensor
 from portml.backends import Array, operations
+from portml.backends.doorway import depend
 from portml.errors import ArgumentError, RangeError
 from portml.nn.module import Module
 
@@ -50,6 +51,7 @@ class ElasticNetPenalty:
 
     def __call__(self) -> Array:
         """The penalty, a Tensor () to be added to the loss."""
+        depend(self, lambda: (self.strength, self.l1_ratio, [id(parameter.value) for parameter in self.parameters]))
         total = self._of(self.parameters[0])
         for parameter in self.parameters[1:]:
             total = total + self._of(parameter)

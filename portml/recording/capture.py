@@ -136,6 +136,12 @@ class Capture:
             raise CaptureError(f"the step was taken, but cannot be replayed: {plan.refusal}")
         return result
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {"step": self.step, "fallback": self.fallback}  # a copy records for itself
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Capture.__init__(self, **state)
+
     def _beside_another(self) -> Callable[..., Any]:
         """The step itself, for an observer that wants to see its calls; a recording of a recording is refused."""
         if any(isinstance(observer, Recorder) for observer in observers.get()):

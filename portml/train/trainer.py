@@ -13,6 +13,7 @@ from typing import Any
 
 from portml.autograd import Tensor, no_grad
 from portml.backends import Array, Backend, get_backend
+from portml.backends.doorway import depend
 from portml.data import ArrayDataset, DataLoader
 from portml.errors import ArgumentError, DivergenceError
 from portml.nn import Module
@@ -198,6 +199,7 @@ class Trainer:
         return loss, output
 
     def _take_step(self, inputs: Array, targets: Array) -> tuple[Array, Array]:
+        depend(self, lambda: (self.model, self.optimizer, self.loss, self.penalty, self.clip_norm))
         self.optimizer.zero_grad()
         output = self.model(inputs)
         loss = self.loss(output, targets)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -161,6 +163,19 @@ def test_other_shapes_and_types_are_recorded_beside(backend):
             assert tuple(result.shape) == shape
             assert result.dtype == backend.dtype(dtype)
     assert len(step.programs) == 3
+
+
+def test_a_copy_records_for_itself():
+    layer = nn.Linear(2, 2, rng=0)
+    step = portml.capture(layer)
+    x = np.ones((1, 2))
+    for _ in range(3):
+        step(x)
+    copied = copy.deepcopy(step)
+    copied.step.weight.assign(np.zeros((2, 2)))
+    assert equal(copied(x), copied.step(x))
+    assert equal(step(x), layer(x))
+    assert (step.replays, copied.replays) == (2, 0)
 
 
 def test_only_the_shapes_used_last_are_kept(backend):
