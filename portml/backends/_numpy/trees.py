@@ -30,6 +30,8 @@ Numbers = NDArray[Any]
 
 COUNTED = 12
 """So many possible cells for each sample are counted rather than sorted."""
+TOGETHER = 1 << 14
+"""So many codes are searched at a time, where nodes have drawn their columns."""
 LARGEST_RIDER = 1 << 8
 """Weights that are integers below this are sorted along."""
 
@@ -204,6 +206,11 @@ class _Level:
         starts = np.concatenate([[0], np.cumsum(sizes[nodes])])
         return _Level(self.samples[np.repeat(nodes, sizes)], starts, self.targets, self.weights, self.rules)
 
+    def repeated(self, times: int) -> _Level:
+        """The nodes as often over again."""
+        starts = np.concatenate([[0], np.cumsum(np.tile(np.diff(self.starts), times))])
+        return _Level(np.tile(self.samples, times), starts, self.targets, self.weights, self.rules)
+
     def cells(self, found: Numbers) -> _Cells:
         """The cells of a column, from the code of each sample."""
         n_possible = self.n_nodes * self.rules.n_codes
@@ -264,8 +271,9 @@ class _Level:
             value = target if weight is None else weight * target
             sums = [n_until if weight is None else np.cumsum(weight)[ends], np.cumsum(value, dtype=np.float64)[ends]]
         elif weight is not None and self.rules.n_classes == 2 and weight.dtype.kind == "i":
-            ones: Numbers = np.cumsum(weight * target, dtype=np.int64)[ends]
-            sums = [np.cumsum(weight, dtype=np.int64)[ends] - ones, ones]
+            number = np.int32 if weight.size * LARGEST_RIDER < 1 << 31 else np.int64
+            ones: Numbers = np.cumsum(weight * target, dtype=number)[ends]
+            sums = [np.cumsum(weight, dtype=number)[ends] - ones, ones]
         elif weight is not None:
             zero = weight.dtype.type(0)
             sums = [np.cumsum(np.where(target == k, weight, zero))[ends] for k in range(self.rules.n_classes)]
@@ -313,19 +321,25 @@ class _Splits:
 
 def _search_drawn_columns(best: _Splits, level: _Level, codes: Numbers, column_of: Numbers, max_features: int) -> None:
     """Search the columns drawn for each node, then further ones where all of these are constant."""
-    flat, n_samples = codes.reshape(-1), codes.shape[1]
+    flat, n_samples, turn = codes.reshape(-1), codes.shape[1], 0
     nodes = np.arange(level.n_nodes)
-    for turn in range(codes.shape[0]):
+    # Of few samples several columns are searched at once, as if they were further nodes.
+    together = max_features if level.samples.shape[0] * max_features <= TOGETHER else 1
+    while turn < codes.shape[0]:
         if turn >= max_features:
-            pending = np.logical_not(best.varied[nodes])
+            together, pending = 1, np.logical_not(best.varied[nodes])
             if not pending.any():
                 return
             if not pending.all():
                 level, nodes = level.part(pending), nodes[pending]
-        column = column_of[nodes, turn]
-        found = flat[(column * n_samples)[level.node] + level.samples]
-        cells = level.cells(found)
-        best.improve(_best_splits(cells, level.rules), column, cells.n_in_node > 1, nodes)
+        searched = level.repeated(together) if together > 1 else level
+        columns = column_of[nodes, turn : turn + together].T
+        found = flat[(columns.reshape(-1) * n_samples)[searched.node] + searched.samples]
+        cells = searched.cells(found)
+        splits = [each.reshape(together, -1) for each in (*_best_splits(cells, level.rules), cells.n_in_node > 1)]
+        for column, *split, varies in zip(columns, *splits, strict=True):
+            best.improve(tuple(split), column, varies, nodes)
+        turn += together
 
 
 def _best_splits(cells: _Cells, rules: _Rules) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers]:
@@ -408,12 +422,13 @@ def _side_score(sums: list[Numbers], weight: Numbers, criterion: str) -> Numbers
     """The score of a side of that weight."""
     if criterion == "squared_error":
         return sums[1] * sums[1] / weight
-    score = np.zeros_like(weight)
     if criterion == "gini":
-        for each in sums:
+        score: Numbers = sums[0] * sums[0]
+        for each in sums[1:]:
             score += each * each
         score /= weight
         return score
+    score = np.zeros_like(weight)
     for each in sums:
         positive = _positive(each)
         score += positive * np.log2(positive)
