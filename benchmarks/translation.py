@@ -130,7 +130,9 @@ to learn from, {sizes["validation"]:,} to choose by, {sizes["test"]:,} to test; 
 {table(run)}
 
 The table is that of `python -m benchmarks.translation`.  `attention.png` shows where the decoder looked in a message of
-the validation part, the mean of the heads of its last layer.  Every {every}th message of the test part, none chosen:
+the validation part that it translates as people did, the mean of the heads of its last layer.
+
+Every {every}th message of the test part, none chosen:
 
 {sample}
 """

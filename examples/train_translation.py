@@ -59,7 +59,7 @@ SETTINGS = {
     "catalogues": Settings(
         128, 4, 2, 512, 0.2, 0.1, epochs=9, batch_size=64, lr=2e-3, warmup=300, vocabulary=3000, longest=60
     ),
-    "dates": Settings(64, 4, 1, 128, 0.0, 0.0, epochs=10, batch_size=64, lr=3e-3),
+    "dates": Settings(64, 8, 1, 128, 0.0, 0.0, epochs=9, batch_size=32, lr=4e-3, warmup=50),
 }
 QUICK = {
     "catalogues": Settings(32, 2, 1, 64, 0.0, 0.0, epochs=1, batch_size=32, lr=3e-3, longest=30),
@@ -71,13 +71,12 @@ Pairs = list[tuple[str, str]]
 
 
 class Corpus(NamedTuple):
-    """Pairs in three parts, and what makes numbers of either side; one and the same tokenizer for both, or two."""
+    """Pairs in three parts, and what makes numbers of both sides."""
 
     train: Pairs
     validation: Pairs
     test: Pairs
-    source: Any
-    target: Any
+    tokenizer: Any
 
 
 def main(
@@ -113,18 +112,18 @@ def main(
         "processor_seconds": round(processor_seconds, 1),
         "history": history,
     }
+    translations: dict[str, list[list[str]]] = {}
     for part in ("validation", "test")[: 1 + test]:
         pairs = getattr(corpus, part)
         result[part], written = scores(model, corpus, pairs)
         print(f"{part}: " + ", ".join(f"{name} {value:.3f}" for name, value in result[part].items()))
-        if part == "test":
-            result["translations"] = [[*pair, ours] for pair, ours in zip(pairs, written, strict=True)]
+        translations[part] = [[*pair, ours] for pair, ours in zip(pairs, written, strict=True)]
+    result["translations"] = translations.get("test")
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if figure is not None:
-        sources = [source for source, _ in corpus.validation]
-        draw_attention(model, corpus, next((each for each in sources if len(each.split()) > 4), sources[0]), figure)
+        draw_attention(model, corpus, worth_drawing(translations["validation"]), figure)
     return result
 
 
@@ -150,28 +149,26 @@ def messages(folders: Sequence[str | Path], language: str, settings: Settings) -
         tokenizer: Any = text.train_byte_level_bpe(sides, settings.vocabulary, special=SPECIAL)
     else:
         tokenizer = text.CharacterTokenizer.from_text("".join(sides), special=(*SPECIAL, "<UNK>"))
-    return Corpus(train, validation, test, tokenizer, tokenizer)
+    return Corpus(train, validation, test, tokenizer)
 
 
 def dates(seed: int, n_dates: int = 4000) -> Corpus:
-    """Days, a quarter of them to choose by and to test with, and the characters of either side."""
+    """Days, a quarter of them to choose by and to test with, and the characters of both sides."""
     pairs = [*zip(*data.make_dates(n_dates, random_state=seed), strict=True)]
     train, validation, test = (pairs[part] for part in (slice(1000, None), slice(500), slice(500, 1000)))
-    source, target = (
-        text.CharacterTokenizer.from_text("".join(pair[side] for pair in pairs), special=SPECIAL) for side in (0, 1)
-    )
-    return Corpus(train, validation, test, source, target)
+    tokenizer = text.CharacterTokenizer.from_text("".join(side for pair in pairs for side in pair), special=SPECIAL)
+    return Corpus(train, validation, test, tokenizer)
 
 
 def model_for(corpus: Corpus, settings: Settings, seed: int, backend: str) -> nn.models.EncoderDecoder:
     """An untrained model with room for the longest sequences of any part."""
     longest = max(
-        max(len(corpus.source.encode(source)), len(corpus.target.encode(target)) + 1)
+        max(len(corpus.tokenizer.encode(source)), len(corpus.tokenizer.encode(target)) + 1)
         for source, target in corpus.train + corpus.validation + corpus.test
     )
     return nn.models.EncoderDecoder(
-        len(corpus.source),
-        None if corpus.target is corpus.source else len(corpus.target),
+        len(corpus.tokenizer),
+        None,
         settings.dim,
         settings.n_heads,
         settings.n_layers,
@@ -250,17 +247,23 @@ def translate(
     model: nn.models.EncoderDecoder, corpus: Corpus, sources: Sequence[str], width: int = 4, batch_size: int = 64
 ) -> list[str]:
     """What the model writes, batches of similar length at a time, in the order that was asked."""
-    numbers = [corpus.source.encode(source) for source in sources]
+    numbers = [corpus.tokenizer.encode(source) for source in sources]
     order = sorted(range(len(sources)), key=lambda i: len(numbers[i]))
-    symbols = {"start": corpus.target.id_of(START), "stop": corpus.target.id_of(STOP)}
+    symbols = {"start": corpus.tokenizer.id_of(START), "stop": corpus.tokenizer.id_of(STOP)}
     written = [""] * len(sources)
     for begin in range(0, len(order), batch_size):
         batch = order[begin : begin + batch_size]
         padded, _ = text.pad_sequences([numbers[i] for i in batch])
         tokens, _ = model.beam_search(padded, **symbols, width=width)
         for i, row in zip(batch, to_numpy(tokens), strict=True):
-            written[i] = corpus.target.decode(row)
+            written[i] = corpus.tokenizer.decode(row)
     return written
+
+
+def worth_drawing(translations: Sequence[Sequence[str]]) -> str:
+    """The first message that is translated as people did, of five words at least if there is one."""
+    right = [source for source, target, ours in translations if ours == target]
+    return next((source for source in right if len(source.split()) > 4), (right or [translations[0][0]])[0])
 
 
 def draw_attention(model: nn.models.EncoderDecoder, corpus: Corpus, source: str, path: Path) -> str:
@@ -269,15 +272,16 @@ def draw_attention(model: nn.models.EncoderDecoder, corpus: Corpus, source: str,
     from portml.plots.figure import save_figure
 
     written = translate(model, corpus, [source], width=1)[0]
-    read = [corpus.target.id_of(START), *corpus.target.encode(written).tolist()][: model.max_len]
+    read = [corpus.tokenizer.id_of(START), *corpus.tokenizer.encode(written).tolist()][: model.max_len]
     place = get_backend(backend_of_model(model))
     model.eval()
     with no_grad():
-        tokens = (place.asarray([[*map(int, each)]]) for each in (corpus.source.encode(source), read))
+        tokens = (place.asarray([[*map(int, each)]]) for each in (corpus.tokenizer.encode(source), read))
         _, weights = model(*tokens, need_weights=True)
     mean = to_numpy(weights[-1])[0].mean(axis=0)
-    said = [*pieces(corpus.target, written), STOP][: len(read)]
-    display = AttentionDisplay.from_weights(mean, said, pieces(corpus.source, source))
+    said = [*pieces(corpus.tokenizer, written), STOP][: len(read)]
+    display = AttentionDisplay.from_weights(mean, said, pieces(corpus.tokenizer, source))
+    display.figure.axes[0].set(xlabel="read", ylabel="written")
     save_figure(display.figure, path)
     return written
 
@@ -290,10 +294,10 @@ def pieces(tokenizer: Any, sentence: str) -> list[str]:
 def numbered(corpus: Corpus, pairs: Pairs) -> text.ParallelDataset:
     """Pairs as numbers of symbols."""
     return text.ParallelDataset(
-        [corpus.source.encode(source) for source, _ in pairs],
-        [corpus.target.encode(target) for _, target in pairs],
-        start=corpus.target.id_of(START),
-        stop=corpus.target.id_of(STOP),
+        [corpus.tokenizer.encode(source) for source, _ in pairs],
+        [corpus.tokenizer.encode(target) for _, target in pairs],
+        start=corpus.tokenizer.id_of(START),
+        stop=corpus.tokenizer.id_of(STOP),
     )
 
 
