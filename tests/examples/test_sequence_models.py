@@ -88,3 +88,10 @@ def test_the_table_and_the_figure_are_written(monkeypatch: pytest.MonkeyPatch, t
     assert "| aspect | RNN | LSTM | GRU | attention |" in lines
     assert {line[2] for line in lines if line.startswith("| ") and line[2].isdigit()} == {*"1234567"}
     assert (tmp_path / "comparison.png").stat().st_size > 20_000
+    # A model measured anew takes the place of what was recorded of it; the others stay.
+    written["models"]["LSTM"]["learning_rate"] = 7
+    (tmp_path / "measurements.json").write_text(json.dumps(written))
+    again = comparison.main(2, 1, (4,), tmp_path, ["GRU"])
+    assert [*again] == [*comparison.KINDS]
+    assert again["LSTM"]["learning_rate"] == 7
+    assert [row["length"] for row in again["GRU"]["runs"]] == [4]

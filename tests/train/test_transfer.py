@@ -381,6 +381,14 @@ def test_modules_that_are_not_there_or_not_called_are_named() -> None:
         extract_features(model, x, ["spare", "features"])
 
 
+def test_of_a_module_that_is_called_twice_the_first_features_count() -> None:
+    model = Network()
+    model.features = nn.Sequential(model.features[0], nn.Linear(5, 4, rng=1, backend="numpy"), model.features[0])
+    x = np.ones((2, 4), "float32")
+    both = extract_features(model, x, ["features.0", "classifier"])
+    np.testing.assert_array_equal(to_numpy(both["features.0"]), to_numpy(model.features[0](x)))
+
+
 def test_a_model_of_several_inputs_takes_a_tuple() -> None:
     attention = nn.MultiheadAttention(4, 2, batch_first=True, rng=0, backend="numpy")
     x = np.ones((2, 3, 4), "float32")
