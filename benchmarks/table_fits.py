@@ -71,6 +71,11 @@ def main() -> None:
                 record = {key: run.record[key] for key in ("task", "target", "score", "baseline", "notes", "times")}
                 records.append({"table": name, "rows": run.record["data"]["rows"], "model": model, **record})
                 print(_row(records[-1]), flush=True)
+    write(records)
+
+
+def write(records: list[dict[str, Any]]) -> None:
+    """Leave the records, and a row for each of them."""
     (RESULTS / "table_fits.json").write_text(json.dumps(records, indent=1) + "\n")
     rows = "\n".join(_row(each) for each in records)
     (RESULTS / "table_fits.md").write_text(
@@ -92,7 +97,7 @@ def _row(record: dict[str, Any]) -> str:
         record["model"],
         f"{shown} {score['mean']:.3f} ± {score['std']:.3f}",
         f"{guess['mean']:.3f}",
-        f"{record['times']['processor_seconds']:.0f}",
+        f"{record['times']['processor_seconds']:.1f}",
     )
     return f"| {' | '.join(cells)} |"
 
