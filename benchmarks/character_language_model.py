@@ -48,7 +48,8 @@ def main() -> int:
         torch.set_num_threads(1)
         for name in given.names:
             count() if name == "counts" else compare(name)
-    runs = {name: json.loads((FOLDER / f"{name}.json").read_text()) for name in MODELS}
+    runs = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json")) if path.stem in MODELS}
+    runs = {name: runs[name] for name in MODELS if "written" in runs.get(name, ())}  # those that came to their end
     counts = json.loads((FOLDER / "counts.json").read_text())
     text = table(runs, counts)
     print(text)
@@ -57,7 +58,7 @@ def main() -> int:
     order_3 = next(row for row in counts if row["order"] == 3)["validation"]
     ends = [run["validation"] for run in runs.values()]
     kept = all(abs(end["ours"] / end["torch"] - 1) <= ALLOWED and end["ours"] < order_3 for end in ends)
-    return 0 if kept else 1
+    return 0 if kept and len(runs) == len(MODELS) else 1
 
 
 def compare(name: str) -> None:
@@ -91,7 +92,7 @@ def compare(name: str) -> None:
     result["written"] = {"ours": written(ours, corpus.tokenizer)}
     ours.load_state_dict({key: value.numpy() for key, value in theirs.state_dict().items()})
     result["written"]["torch"] = written(ours, corpus.tokenizer)
-    if name == "lstm":
+    if name == "lstm":  # whose weights are PyTorch's by now, as the texts were to be drawn alike
         result["test_with_state_carried_on"] = round(bits_with_state(ours, corpus.test), 5)
     _record(name, result)
 
@@ -184,8 +185,9 @@ def table(runs: dict[str, dict[str, Any]], counts: list[dict[str, Any]]) -> str:
         cells += [f"{seconds['ours']:.3f}", f"{seconds['torch']:.3f}"]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     lines += ["", "Seconds are medians of one thread's CPU time, " + next(iter(runs.values()))["machine"] + "."]
-    if "test_with_state_carried_on" in runs["lstm"]:
-        lines.append(f"An LSTM that forgets nothing between windows: {runs['lstm']['test_with_state_carried_on']:.4f}.")
+    if "lstm" in runs:
+        carried = runs["lstm"]["test_with_state_carried_on"]
+        lines.append(f"The LSTM (torch's weights) that carries its state from window to window: test {carried:.4f}.")
     lines += ["", "| characters of context counted | strength | validation | test |", "| --- | --- | --- | --- |"]
     lines += [
         f"| {row['order']} | {row['strength']:g} | {row['validation']:.4f} | {row['test']:.4f} |" for row in counts
