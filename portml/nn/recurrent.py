@@ -117,7 +117,9 @@ class _Recurrent(Module):
         if self.bidirectional:
             yield f"_l{layer}_reverse"
 
-    def _run(self, x: Array, first: States | None, lengths: Any, return_gates: bool) -> tuple[Array, States, list[Any]]:
+    def _through_time(
+        self, x: Array, first: States | None, lengths: Any, return_gates: bool
+    ) -> tuple[Array, States, list[Any]]:
         """Results, states at the end, and gates, in the layout that the caller uses."""
         require_array("x", x)
         single = len(x.shape) == 2
@@ -267,7 +269,7 @@ class RNN(_Recurrent):
             On the host, if a length is negative or longer than the sequences; on a device all that is worked out for
             such a sequence is NaN.
         """
-        y, (end,), _ = self._run(x, None if hx is None else (hx,), lengths, False)
+        y, (end,), _ = self._through_time(x, None if hx is None else (hx,), lengths, False)
         return y, end
 
     def _pass(self, x: Array, states: States, parameters: States, lengths: Array | None, reverse: bool) -> Any:
@@ -301,7 +303,7 @@ class LSTM(_Recurrent):
         With `return_gates` a third result lists the `LSTMGates` of each layer and direction, in the order of the
         states; where a step does not count they are 0, 1, 0 and 0.
         """
-        y, end, gates = self._run(x, _pair(hx), lengths, return_gates)
+        y, end, gates = self._through_time(x, _pair(hx), lengths, return_gates)
         return (y, end, gates) if return_gates else (y, end)
 
     def _pass(self, x: Array, states: States, parameters: States, lengths: Array | None, reverse: bool) -> Any:
@@ -339,7 +341,7 @@ class GRU(_Recurrent):
         With `return_gates` a third result lists the `GRUGates` of each layer and direction, in the order of the
         states; where a step does not count they are 0, 1 and 0.
         """
-        y, (end,), gates = self._run(x, None if hx is None else (hx,), lengths, return_gates)
+        y, (end,), gates = self._through_time(x, None if hx is None else (hx,), lengths, return_gates)
         return (y, end, gates) if return_gates else (y, end)
 
     def _pass(self, x: Array, states: States, parameters: States, lengths: Array | None, reverse: bool) -> Any:

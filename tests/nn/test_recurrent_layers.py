@@ -217,6 +217,12 @@ def test_dropout_stands_between_layers_in_training_only(backend: Backend) -> Non
         assert not np.array_equal(first, second)
         layer.eval()
         np.testing.assert_array_equal(to_numpy(layer(x)[0]), to_numpy(layer(x)[0]))
+        everything = nn.GRU(3, 4, 2, dropout=1.0, rng=0, backend=backend)
+        alone = nn.GRU(3, 4, backend=backend)
+        alone.load_state_dict({name: value for name, value in everything.state_dict().items() if "_l0" in name})
+        y, end = everything(x)
+        np.testing.assert_allclose(to_numpy(end)[0], to_numpy(alone(x)[1])[0], atol=1e-6)
+        np.testing.assert_array_equal(to_numpy(y), to_numpy(everything(-x)[0]))
     with pytest.warns(UserWarning, match="num_layers=1"):
         nn.GRU(3, 4, dropout=0.5, backend=backend)
 
