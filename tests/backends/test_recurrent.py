@@ -36,6 +36,13 @@ def test_the_length_of_the_windows_does_not_matter(
             assert_close(override(*given.arguments, **given.statics), expected, CASES[name].tolerance)
 
 
+@pytest.mark.parametrize("name", ["recurrent", "lstm", "gru"])
+def test_whoever_writes_into_the_last_state_leaves_the_results_alone(name: str) -> None:
+    for case in CASES[name].drawn("float32"):
+        y, *ends = KERNELS[name].function(*case.on(get_backend("numpy")).arguments, **case.statics)
+        assert not any(np.shares_memory(y, end) for end in ends)
+
+
 def test_windows_walk_back_over_all_steps_and_hold_rows_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [[*each] for each in recurrence.windows_back(5, False, (4, 200, 3))] == [[4, 3, 2, 1, 0]]
     monkeypatch.setattr(recurrence, "WINDOW", 4800)

@@ -3,6 +3,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from portml.backends.kernels.gated_recurrent_unit import gru
 from portml.backends.kernels.long_short_term_memory import lstm
 from portml.backends.kernels.recurrent import recurrent
@@ -34,6 +36,7 @@ def _sequences(draw: Draw, gates: int, states: int, **statics: Any) -> Iterator[
     for reverse in (False, True):
         lengths = draw.integers(0, 5, 6)
         lengths[:2] = 0, 4
+        lengths = lengths.astype("int32") if reverse else lengths
         yield case(*_arrays(draw, (4, 6, 3, 5), gates, states), lengths, reverse=reverse, **statics)
 
 
@@ -41,6 +44,9 @@ def _sequences(draw: Draw, gates: int, states: int, **statics: Any) -> Iterator[
 def recurrent_cases(draw: Draw) -> Iterator[Case]:
     yield from _sequences(draw, 1, 1, nonlinearity="tanh")
     yield from _sequences(draw, 1, 1, nonlinearity="relu")
+    x, *others = _arrays(draw, (3, 2, 3, 4), 1, 1)
+    x[1, 0, 2] = np.nan  # from here on this sample is NaN, which no rectifier hides
+    yield case(x, *others, None, nonlinearity="relu", reverse=False)
 
 
 @cases(lstm, tolerance="reduction")
