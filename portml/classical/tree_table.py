@@ -62,7 +62,7 @@ def make_table(X: Array, max_bins: int | None, weights: Array | None = None) -> 
     max_bins : int, optional
         Into how many bins of about as many samples each column is divided; None: every value for itself.
     weights : array (n_samples,), optional
-        Samples of weight zero have no say in where bins end.
+        Bins have about the same weight each; samples of weight zero have no say in where they end.
 
     Returns
     -------
@@ -74,13 +74,12 @@ def make_table(X: Array, max_bins: int | None, weights: Array | None = None) -> 
     if max_bins is None:
         codes, orders, values = rank_columns(X)
         return TreeTable(codes, orders, values, X.shape[0] + missing, missing)
-    counted = X if weights is None else xp.where(weights[:, None] > 0, X, xp.nan)
-    edges = column_edges(counted, max_bins, ROWS_FOR_EDGES)
+    edges = column_edges(X, max_bins, ROWS_FOR_EDGES, weights)
     codes = bin_columns(X, edges, missing_code=max_bins)
     return TreeTable(codes, None, edges, max_bins + missing, missing)
 
 
-def column_edges(X: Array, max_bins: int, n_rows: int) -> Array:
+def column_edges(X: Array, max_bins: int, n_rows: int, weights: Array | None = None) -> Array:
     """Where the bins of each column end, (n_features, max_bins - 1).
 
     A column with at most `max_bins` different values gets a bin for each, divided halfway; another gets bins with about
@@ -93,16 +92,23 @@ def column_edges(X: Array, max_bins: int, n_rows: int) -> Array:
     max_bins : int
     n_rows : int
         Of a longer table so many rows are looked at, evenly spaced.
+    weights : array (n_samples,) of float64, optional
+        A sample of weight 2 counts as two.
     """
     xp = namespace(X)
     if X.shape[0] > n_rows:
         row = xp.arange(n_rows, dtype=xp.int64, device=device_of(X)) * X.shape[0] // n_rows
-        X = xp.take(X, row, axis=0)
+        X, weights = xp.take(X, row, axis=0), None if weights is None else xp.take(weights, row)
+    if weights is not None:
+        X = xp.where(weights[:, None] > 0, X, xp.nan)
     columns = sort_columns(X)
     is_missing = xp.isinf(columns)
     n_known = xp.sum(xp.astype(xp.logical_not(is_missing), xp.int64), axis=1, keepdims=True)
     number = xp.arange(1, max_bins, dtype=xp.int64, device=device_of(X))[None, :]
-    quantiles = _quantiles(columns, n_known, number, max_bins)
+    if weights is None:
+        quantiles = _quantiles(columns, n_known, number, max_bins)
+    else:
+        quantiles = _weighted_quantiles(X, columns, weights, number, max_bins)
 
     is_new = xp.astype(columns[:, 1:] > columns[:, :-1], xp.int64)
     is_known = xp.logical_not(xp.any(is_missing, axis=1, keepdims=True))
@@ -132,4 +138,24 @@ def _quantiles(columns: Array, n_known: Array, number: Array, max_bins: int) -> 
     lower = xp.where(rank % max_bins == 0, upper - 1, upper)
     last = columns.shape[1] - 1
     lower, upper = (xp.take_along_axis(columns, xp.clip(place, 0, last), axis=1) for place in (lower, upper))
+    return lower / 2.0 + upper / 2.0
+
+
+def _weighted_quantiles(X: Array, columns: Array, weights: Array, number: Array, max_bins: int) -> Array:
+    """As `_quantiles`, where each sample (n_samples, n_features) counts as often as its weight says.
+
+    Whole weights give exactly what samples repeated as often would.
+    """
+    xp = namespace(X)
+    values = xp.permute_dims(X, (1, 0))
+    order = xp.argsort(xp.where(xp.isnan(values), xp.inf, values), axis=1, stable=True)
+    heavy = xp.where(xp.isnan(values), 0.0, weights[None, :])
+    upto = xp.cumulative_sum(xp.take_along_axis(heavy, order, axis=1), axis=1)
+    wanted = xp.astype(number, xp.float64) * upto[:, -1:]
+    places = [
+        xp.stack([xp.searchsorted(upto[j, :] * max_bins, wanted[j, :], side=side) for j in range(upto.shape[0])])
+        for side in ("left", "right")
+    ]
+    last = columns.shape[1] - 1
+    lower, upper = (xp.take_along_axis(columns, xp.clip(place, 0, last), axis=1) for place in places)
     return lower / 2.0 + upper / 2.0
