@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from portml.errors import PortmlError as PortmlError
     from portml.random import Generator as Generator
     from portml.recording import capture as capture
+    from portml.recording import profile as profile
 
 __version__ = "0.1.0"
 
@@ -77,7 +78,7 @@ _PUBLIC = {
     ),
     "portml.errors": ("PortmlError",),
     "portml.random": ("Generator",),
-    "portml.recording": ("capture",),
+    "portml.recording": ("capture", "profile"),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 

@@ -70,6 +70,17 @@ class CupyBackend(Backend):
         """Wait until the device has done all it was given, on every stream."""
         self.device.synchronize()
 
+    def mark(self) -> Any:
+        """An event in the current stream."""
+        event = cupy.cuda.Event()
+        event.record()
+        return event
+
+    def seconds_between(self, first: Any, second: Any) -> float:
+        """Seconds of the device between two events; waits for the second."""
+        second.synchronize()
+        return float(cupy.cuda.get_elapsed_time(first, second)) / 1e3
+
     def memory(self) -> Memory:
         """Bytes that arrays occupy, and bytes of the device."""
         with self.device:

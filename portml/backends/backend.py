@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
@@ -147,6 +148,14 @@ class Backend(ABC):
     @abstractmethod
     def synchronize(self) -> None:
         """Wait until the device has done all it was given."""
+
+    def mark(self) -> Any:
+        """A moment in the order of this device's work; see `seconds_between`."""
+        return time.perf_counter()
+
+    def seconds_between(self, first: Any, second: Any) -> float:
+        """Seconds of the device between two moments that `mark` gave; waits for the second."""
+        return float(second - first)
 
     @abstractmethod
     def memory(self) -> Memory:

@@ -23,6 +23,7 @@ __all__ = [
     "change",
     "changes",
     "depend",
+    "inside",
     "observe",
     "observers",
     "repeat",
@@ -31,8 +32,8 @@ __all__ = [
 ]
 
 Observer = Callable[["Call"], Any]
-"""Called with every call.  An observer that also has methods `repeat`, `depend` or `unrepeatable` hears of what those
-functions below tell."""
+"""Called with every call.  An observer that also has methods `repeat`, `depend`, `unrepeatable`, `enter` or `leave`
+hears of what the functions below tell."""
 
 _changes = 0
 
@@ -154,6 +155,16 @@ def depend(owner: object, read: Callable[[], Any], *, marked: bool = False) -> N
         Whether every change of it is noted by `change`, so that it need not be read otherwise.
     """
     _tell("depend", owner, read, marked)
+
+
+@contextmanager
+def inside(owner: object) -> Iterator[None]:
+    """Say that the calls from here on are made by `owner`, a layer of a model."""
+    _tell("enter", owner)
+    try:
+        yield
+    finally:
+        _tell("leave", owner)
 
 
 def unrepeatable(what: str) -> None:

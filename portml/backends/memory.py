@@ -6,6 +6,7 @@ What a recording needs to know of arrays, and what the standard does not say.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 from portml.backends.backend import Backend
 from portml.backends.namespaces import Array
 
-__all__ = ["ALIGNMENT", "Extent", "carve", "dense_order", "extent", "make_block"]
+__all__ = ["ALIGNMENT", "Extent", "carve", "dense_order", "extent", "item_bytes", "make_block"]
 
 ALIGNMENT = 64
 """Bytes: a cache line, and what vector instructions want."""
@@ -75,6 +76,13 @@ def dense_order(array: Array) -> tuple[int, ...] | None:
             return None
         expected *= array.shape[axis]
     return order
+
+
+def item_bytes(dtype: Any) -> int:
+    """Bytes of one number of a data type; the types of some libraries say it in their name only."""
+    size = getattr(dtype, "itemsize", None)
+    bits = re.search(r"\d+$", str(dtype))
+    return int(size) if size is not None else int(bits.group()) // 8 if bits else 1
 
 
 def make_block(backend: Backend, n_bytes: int) -> Array:

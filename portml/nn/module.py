@@ -24,7 +24,7 @@ from portml.backends import (
     operations,
     to_numpy,
 )
-from portml.backends.doorway import change, depend, observers
+from portml.backends.doorway import change, depend, inside, observers
 from portml.errors import ArgumentError, CheckpointError, DtypeError, MixedBackendsError, PortmlError, ShapeError
 from portml.nn.hooks import Handle, Hooks, call_with_hooks
 from portml.random import Generator
@@ -60,6 +60,11 @@ class Module:
         """Run `forward`, lifting raw arrays as the class says, with the hooks that are registered around it."""
         if observers.get():
             depend(self, self._settings, marked=True)
+            with inside(self):
+                return self._run_forward(inputs, options)
+        return self._run_forward(inputs, options)
+
+    def _run_forward(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
         forward = self.forward if self._hooks is None else partial(call_with_hooks, self)
         try:
             for given in inputs:  # a loop: `any` of a generator would take as long as a small layer

@@ -1,7 +1,8 @@
-"""Steps recorded once and replayed: what passes the doorway, turned into a flat list of calls on planned memory."""
+"""What passes the doorway, written down: to replay a step on planned memory, or to see where its time goes."""
 
 from __future__ import annotations
 
 from portml.recording.capture import Capture, capture
+from portml.recording.profile import Profile, profile
 
-__all__ = ["Capture", "capture"]
+__all__ = ["Capture", "Profile", "capture", "profile"]

@@ -107,7 +107,7 @@ class Capture:
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Take the step: recorded, replayed or, where somebody watches the doorway, as it is."""
         if observers.get():
-            return self._beside_another()(*arguments, **options)
+            return self._beside_another(arguments, options)
         last = self._last
         if last is not None and not options and last.fits(arguments) and self._lock.acquire(blocking=False):
             try:
@@ -142,11 +142,13 @@ class Capture:
     def __setstate__(self, state: dict[str, Any]) -> None:
         Capture.__init__(self, **state)
 
-    def _beside_another(self) -> Callable[..., Any]:
-        """The step itself, for an observer that wants to see its calls; a recording of a recording is refused."""
+    def _beside_another(self, arguments: Any, options: Any) -> Any:
+        """The step as it is, for an observer that wants to see its calls; a recording of a recording is refused."""
         if any(isinstance(observer, Recorder) for observer in observers.get()):
             raise CaptureError("a captured step was called inside another; capture the outer one alone")
-        return self.step
+        leaves, rebuild = flatten((arguments, options))
+        arguments, options = rebuild(_lifted(leaves))
+        return self.step(*arguments, **options)
 
 
 class _Plan:
@@ -213,8 +215,7 @@ class _Plan:
         return self._returned(self._run_program())
 
     def _step_as_it_is(self, leaves: Sequence[Any]) -> Any:
-        lifted = [leaf if isinstance(leaf, (*_PLAIN, Tensor)) else plain(leaf) for leaf in leaves]
-        arguments, options = self.rebuild(lifted)
+        arguments, options = self.rebuild(_lifted(leaves))
         return self.step(*arguments, **options)
 
     def _record(self, leaves: Sequence[Any], arrays: Sequence[Array]) -> Any:
@@ -340,6 +341,11 @@ class _Recording:
         """The result of a recorded run, nothing of it in the buffers that the next one writes."""
         leaves, rebuild = flatten(result)
         return rebuild([_detached(leaf, part) for leaf, part in zip(leaves, self.returned, strict=True)])
+
+
+def _lifted(leaves: Sequence[Any]) -> list[Any]:
+    """Arrays as Tensors, so that all that is done to them passes the doorway."""
+    return [leaf if isinstance(leaf, (*_PLAIN, Tensor)) else plain(leaf) for leaf in leaves]
 
 
 def _is_flat(leaves: Sequence[Any], rebuild: Callable[..., Any]) -> bool:

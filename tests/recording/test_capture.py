@@ -386,9 +386,10 @@ def test_a_step_that_does_something_else_each_time_is_refused():
         return x
 
     step = portml.capture(step)
+    for _ in range(3):
+        step(np.zeros(2))
     with pytest.raises(CaptureError, match="calls"):
-        for _ in range(5):
-            step(np.zeros(2))
+        step(np.zeros(2))
 
 
 def test_with_a_fallback_such_a_step_runs_as_it_is():
