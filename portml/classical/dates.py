@@ -25,8 +25,14 @@ def are_dates(values: Sequence[Any]) -> bool:
     >>> are_dates(["2026-11-23", None, "2026-11-23 12:30"]), are_dates(["2026-13-23"]), are_dates([None])
     (True, False, False)
     """
-    there = [value for value in values if not host.is_missing(value)]
-    return bool(there) and all(_moment(value) is not None for value in there)
+    found = False
+    for value in values:  # most columns of text end at their first value
+        if type(value) is not str and host.is_missing(value):
+            continue
+        if _moment(value) is None:
+            return False
+        found = True
+    return found
 
 
 def days_since_1970(values: Sequence[Any], name: str) -> list[float]:

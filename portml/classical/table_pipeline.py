@@ -289,6 +289,8 @@ def _is_number(value: Any) -> bool:
 
 def _word(value: Any) -> str:
     """Text as it is; a number, where the column held text before, as it would be written."""
+    if type(value) is str:
+        return value
     if host.is_missing(value):
         return _MISSING
     if isinstance(value, float):
