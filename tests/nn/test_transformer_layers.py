@@ -197,6 +197,42 @@ def test_products_of_rotary_positions_depend_on_the_distance_alone(backend, inte
     np.testing.assert_allclose(np.diag(near, 1), near[0, 1], rtol=1e-8)
 
 
+def test_keys_that_every_query_meets_are_not_masked(backend):
+    layer = nn.MultiheadAttention(6, 2, add_bias_kv=True, add_zero_attn=True, batch_first=True, rng=0, backend=backend)
+    x = backend.asarray(X, "float32")
+    for mask in (np.ones((2, 5), bool), np.full((2, 5), -np.inf, "float32")):
+        for is_causal in (False, True):
+            _, weights = layer(x, x, x, key_padding_mask=backend.asarray(mask), is_causal=is_causal)
+            weights = to_numpy(weights)
+            assert weights.shape == (2, 5, 7)
+            assert not weights[..., :5].any()
+            np.testing.assert_allclose(weights[..., 5:].sum(axis=-1), 1, rtol=1e-5)
+
+
+def test_hidden_numbers_and_weights_are_dropped_in_training_only(backend):
+    x = backend.asarray(X, "float32")
+    layer = nn.TransformerEncoderLayer(6, 2, 64, 0.0, batch_first=True, rng=0, backend=backend)
+    layer.dropout.p = 0.5
+    attention = nn.MultiheadAttention(6, 2, 0.5, batch_first=True, rng=0, backend=backend)
+    for need_weights in (True, False):
+        for call in (lambda: layer(x), lambda n=need_weights: attention(x, x, x, need_weights=n)[0]):
+            for module in (layer, attention):
+                module.eval()
+            one, same = to_numpy(call()), to_numpy(call())
+            np.testing.assert_array_equal(one, same)
+            for module in (layer, attention):
+                module.train()
+            assert not np.allclose(to_numpy(call()), one)
+
+
+def test_a_stack_ends_with_its_norm(backend):
+    layer = nn.TransformerEncoderLayer(6, 2, 8, 0.0, norm_first=True, batch_first=True, rng=0, backend=backend)
+    norm = nn.LayerNorm(6, backend=backend)
+    y = to_numpy(nn.TransformerEncoder(layer, 2, norm)(backend.asarray(X, "float32")))
+    np.testing.assert_allclose(y.mean(axis=-1), 0, atol=1e-5)
+    np.testing.assert_allclose(y.var(axis=-1), 1, rtol=1e-3)
+
+
 def test_copies_of_a_layer_drop_differently(backend):
     layer = nn.TransformerEncoderLayer(4, 2, 8, 0.5, rng=0, backend=backend)
     encoder = nn.TransformerEncoder(layer, 2)

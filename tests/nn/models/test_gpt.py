@@ -107,6 +107,25 @@ def test_a_sequence_that_has_ended_repeats_the_stop(backend):
     assert stopped.shape == (1, 6)
 
 
+def test_sequences_end_one_by_one_and_the_others_go_on(backend):
+    gpt, prompts = model(backend), np.repeat(TOKENS, 4, axis=0)
+    free = to_numpy(gpt.generate(prompts, 7, rng=3))[:, 5:]
+    stop = int(np.bincount(free[:, 1]).argmax())
+    ended = np.maximum.accumulate(free == stop, axis=1)
+    expected = np.where(ended, stop, free)
+    assert 0 < ended[:, 1].sum() < ended[:, -1].sum()
+    written = to_numpy(gpt.generate(prompts, 7, rng=3, stop=stop))[:, 5:]
+    np.testing.assert_array_equal(written, expected[:, : written.shape[1]])
+
+
+def test_weights_before_a_residual_sum_start_smaller():
+    gpt = nn.models.GPT(50, 12, dim=64, n_heads=2, n_layers=8, rng=0)
+    for name, parameter in gpt.named_parameters():
+        if len(parameter.shape) == 2:
+            expected = 0.005 if name.endswith("out.weight") else 0.02  # 0.02 / √(2 · 8)
+            np.testing.assert_allclose(to_numpy(parameter).std(), expected, rtol=0.1)
+
+
 def test_a_model_learns_to_count(backend):
     gpt = nn.models.GPT(5, 8, **SIZES, rng=0, backend=backend)
     tokens = backend.asarray((np.arange(9) + np.arange(5)[:, None]) % 5)
@@ -166,13 +185,15 @@ def test_padding_changes_no_class(backend, positions, norm_first):
         7, 3, 8, 2, 2, 16, 20, positions=positions, norm_first=norm_first, rng=0, backend=backend, dtype="float64"
     )
     short = backend.asarray(np.asarray([[1, 2, 3]]))
-    padded = backend.asarray(np.asarray([[1, 2, 3, 0, 0], [0, 0, 0, 0, 0]]))
+    padded = backend.asarray(np.asarray([[1, 2, 3, 0, 0], [0, 0, 0, 0, 0], [4, 0, 0, 0, 0]]))
     one, other = (to_numpy(classifier.predict_proba(each)) for each in (short, padded))
     np.testing.assert_allclose(one[0], other[0], rtol=1e-9)
+    single = to_numpy(classifier.predict_proba(backend.asarray(np.asarray([[4]]))))
+    np.testing.assert_allclose(single[0], other[2], rtol=1e-9)
     assert np.isfinite(other).all()
     logits, weights = classifier.eval()(padded, need_weights=True)
     assert len(weights) == 2
-    assert weights[0].shape == (2, 2, 5, 5)
+    assert weights[0].shape == (3, 2, 5, 5)
     np.testing.assert_allclose(to_numpy(weights[1])[0].sum(axis=-1), 1, rtol=1e-9)
     assert not to_numpy(weights[1])[..., 3:].any()
-    assert logits.shape == (2, 3)
+    assert logits.shape == (3, 3)
