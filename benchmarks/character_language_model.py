@@ -217,7 +217,7 @@ def draw(runs: dict[str, dict[str, Any]], counts: list[dict[str, Any]]) -> None:
         above.legend(frameon=False)
         below.axhspan(-100 * ALLOWED, 100 * ALLOWED, color=GREY, alpha=0.15, linewidth=0)
         below.plot(steps, 100 * (ours / theirs - 1), color=PALETTE[0], linewidth=1.4)
-        plain_axes(below, "", "step", "portml − torch, %")
+        plain_axes(below, "", "step", "difference, %")
         below.set_ylim(-150 * ALLOWED, 150 * ALLOWED)
     save_figure(figure, FOLDER / "curves.png")
 
