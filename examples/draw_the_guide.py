@@ -164,9 +164,8 @@ def recurrence(backend: str) -> Iterator[Figure]:
     """Chapter 17: the gates of an LSTM that has learnt to keep a sign from the step that is marked to the end."""
     draws, n_steps, n_samples = Generator(42, backend="numpy"), 20, 32
     lstm, head = nn.LSTM(2, 12, rng=0, backend=backend), nn.Linear(12, 1, rng=1, backend=backend)
-    dict(lstm.named_parameters())["bias_ih_l0"].value[12:24] = (
-        1.0  # forget gates that begin open.  [Gers, Schmidhuber & Cummins 2000]
-    )
+    # Forget gates that begin open.  [Gers, Schmidhuber & Cummins 2000]
+    dict(lstm.named_parameters())["bias_ih_l0"].value[12:24] = 1.0
     adam, loss = optim.Adam([*lstm.parameters(), *head.parameters()], lr=2e-2), nn.BCEWithLogitsLoss()
 
     def sequences() -> tuple[Any, Any]:
