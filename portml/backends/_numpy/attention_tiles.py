@@ -95,7 +95,7 @@ def pull_back(
 ) -> None:
     """Write the gradients, working the weights of each tile out anew."""
     room, more_room = (np.empty(_room(heads), y.dtype) for _ in range(2))
-    # Unless the first queries see every key, what comes later is added to zero.
+    # Where the first queries see every key they write all, else what later ones see is added to zero.
     whole = _last_seen(heads, next(_rows(heads))) == heads.key.shape[-2]
     for part in _groups(heads):
         key = heads.key[part]
@@ -121,11 +121,11 @@ def pull_back(
                 if dq is not None:
                     _add(dq[part][..., rows, :], slopes, key[..., cols, :], cols.start == 0)
                 if dk is not None:
-                    _add(dk[part][..., cols, :], np.swapaxes(slopes, -1, -2), query, whole and rows.start == 0)
+                    _add(dk[part][..., cols, :], np.swapaxes(slopes, -1, -2), query, rows.start == 0)
                 if dv is not None:
                     if factors is not None:
                         scores *= factors[..., cols]
-                    _add(dv[part][..., cols, :], np.swapaxes(scores, -1, -2), slope, whole and rows.start == 0)
+                    _add(dv[part][..., cols, :], np.swapaxes(scores, -1, -2), slope, rows.start == 0)
             if dq is not None:
                 dq[part][..., rows, :] *= y.dtype.type(heads.scale)
 

@@ -9,6 +9,7 @@ from portml import nn, optim
 from portml.autograd import no_grad
 from portml.backends import get_backend, operations, to_numpy
 from portml.errors import ArgumentError, DtypeError, GradientError, RangeError, ShapeError
+from portml.nn.models.transformer_classifier import masked_mean
 
 TOKENS = np.asarray([[1, 4, 2, 0, 3], [5, 5, 1, 6, 2]])
 SIZES = {"dim": 8, "n_heads": 2, "n_layers": 2}
@@ -176,6 +177,13 @@ def test_a_model_learns_to_count(backend):
 def test_what_cannot_be_written_is_refused(call, error, message):
     with pytest.raises(error, match=message):
         call(model("numpy"))
+
+
+def test_the_mean_is_over_what_is_no_padding(backend):
+    x = np.arange(12.0).reshape(2, 3, 2)
+    padding = backend.asarray(np.asarray([[False, True, True], [True, True, True]]))
+    mean = to_numpy(masked_mean(backend.asarray(x), padding))
+    np.testing.assert_array_equal(mean, [x[0, 0], [0, 0]])
 
 
 @pytest.mark.parametrize("positions", ["sinusoidal", "learned"])
