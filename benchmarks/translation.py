@@ -125,7 +125,7 @@ def report(run: dict[str, Any]) -> str:
     sample = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in shown)
     return f"""A run of `examples/train_translation.py` on catalogues in {run["language"]!r}: {sizes["train"]:,} pairs
 to learn from, {sizes["validation"]:,} to choose by, {sizes["test"]:,} to test; {run["parameters"]:,} parameters,
-{len(run["history"])} epochs, {run["processor_seconds"] / 60:.0f} minutes of one core.  {run.get("note", "")}
+{len(run["history"])} epochs, {run["processor_seconds"] / 60:.0f} minutes of one core.
 
 {table(run)}
 
