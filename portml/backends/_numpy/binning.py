@@ -15,6 +15,9 @@ Numbers = NDArray[Any]
 
 SIGN = np.uint32(1 << 31)
 
+HEIGHT = 1 << 14
+"""Values that are searched for at a time."""
+
 
 @rank_columns.on("numpy")
 def _(X: Numbers) -> tuple[Numbers, Numbers, Numbers]:
@@ -60,9 +63,26 @@ def _(X: Numbers) -> Numbers:
 
 @bin_columns.on("numpy")
 def _(X: Numbers, edges: Numbers, *, missing_code: int) -> Numbers:
-    codes = np.empty((X.shape[1], X.shape[0]), code_dtype(missing_code + 1))
-    for j in range(X.shape[1]):
-        column = np.ascontiguousarray(X[:, j])
-        codes[j] = np.searchsorted(edges[j], column, side="left")
-        codes[j, np.isnan(column)] = missing_code
+    n_samples, n_features = X.shape
+    codes = np.empty((n_features, n_samples), code_dtype(missing_code + 1))
+    # As many edges as a search by halves looks at: those that are not there are infinite, with no value beyond them.
+    most = 1 << int(edges.shape[1]).bit_length()
+    filled = np.full((n_features, most), np.inf, edges.dtype)
+    filled[:, : edges.shape[1]] = edges
+    for j in range(n_features):
+        for start in range(0, n_samples, HEIGHT):
+            column = np.ascontiguousarray(X[start : start + HEIGHT, j])
+            into = codes[j, start : start + HEIGHT]
+            into[...] = _bins(column, filled[j])
+            into[np.isnan(column)] = missing_code
     return codes
+
+
+def _bins(values: Numbers, edges: Numbers) -> Numbers:
+    """How many edges lie below each value: one search for all values, halving together, which nothing has to guess."""
+    found = np.zeros(values.shape, np.intp)
+    step = edges.size >> 1
+    while step:
+        found += np.less(edges[step - 1 :].take(found), values) * np.intp(step)
+        step >>= 1
+    return found
