@@ -249,17 +249,18 @@ def draw(models: dict[str, Any], path: Path) -> None:
         lags = np.arange(1, LAGS + 1)
         gradient.plot(lags, model["gradient_norms_before_training"], linestyle="--", **style)
         gradient.plot(lags, model["after_training"]["norms"], label=kind, **style)
-        lengths = sorted({row["length"] for row in model["runs"]})
-        errors = [statistics.median(row["error"] for row in of_length(model["runs"], n)) for n in lengths]
-        fit.plot(lengths, errors, **marked)
+        for seed in sorted({row["seed"] for row in model["runs"]}):
+            rows = [row for row in model["runs"] if row["seed"] == seed]
+            label = {"label": kind if seed == 0 else None}
+            fit.plot([row["length"] for row in rows], [row["error"] for row in rows], **(marked | label))
         for axes, name in ((speed, "milliseconds"), (memory, "peak_mebibytes")):
             axes.plot(LENGTHS, [row[name] for row in model["costs"]], **marked)
     plain_axes(gradient, "gradient by lag", "steps before the end", "norm")
     gradient.plot([], [], color=GREY, linestyle="--", label="before training")
     gradient.set_yscale("log")
     gradient.set_ylim(1e-48, 10)
-    gradient.legend(fontsize="small", ncols=2)
-    plain_axes(fit, "adding problem, error after training", "length T", "mean squared error")
+    gradient.legend(fontsize="small", ncols=2, loc="upper right", bbox_to_anchor=(1, 0.86))
+    plain_axes(fit, "adding problem, error after training, by seed", "length T", "mean squared error")
     fit.axhline(SOLVED, color=GREY, linestyle="--", linewidth=1)
     fit.annotate("solved", (LENGTHS[0], SOLVED), xytext=(0, -11), textcoords="offset points", color=GREY, fontsize=9)
     fit.axhline(1 / 6, color=GREY, linestyle=":", linewidth=1)
@@ -271,9 +272,10 @@ def draw(models: dict[str, Any], path: Path) -> None:
         axes.set_xscale("log")
         axes.set_xticks(LENGTHS, [str(n) for n in LENGTHS])
         axes.minorticks_off()
-        axes.legend(fontsize="small")
+    fit.legend(fontsize="small", loc="center", bbox_to_anchor=(0.55, 0.72))
     for axes in (speed, memory):
         axes.set_yscale("log")
+        axes.legend(fontsize="small")
     save_figure(figure, path)
 
 
