@@ -160,14 +160,14 @@ def verdict(network: str, low: float, high: float) -> str:
 
 
 def how_chosen(runs: Runs) -> str:
-    """How many settings were tried, and whether longer training might do better."""
+    """How many settings were tried, and whether networks were still learning when they stopped."""
     tried = json.loads((FOLDER / "choice.json").read_text())
     said = ", ".join(f"{len(rows)} for {model}" for model, rows in sorted(tried.items()))
     histories = [[row["validation_accuracy"] for row in run["history"]] for name in NETWORKS for run in runs[name]]
     unfinished = sum(values[-1] == max(values) for values in histories)
     return (
         f"Settings tried on the validation chapters: {said}. {unfinished} of the {len(histories)} networks were best "
-        "in their last epoch, so that longer training may do better. Processor seconds are of one thread on 2 shared "
+        "in their last epoch. Processor seconds are of one thread on 2 shared "
         "cores, Python 3.11, NumPy 2.4."
     )
 
@@ -236,7 +236,7 @@ def candidates(usual: Any, model: str) -> list[Any]:
     """The usual settings, and some around them."""
     changes: dict[str, list[dict[str, Any]]] = {
         "lstm": [{}, {"lr": 2e-3, "epochs": 6}, {"dropout": 0.5, "pooling": "max"}],
-        "encoder": [{}, {"dropout": 0.2, "lr": 1e-3}],
+        "encoder": [{}, {"epochs": 4}, {"epochs": 4, "dropout": 0.2, "lr": 1e-3}],
     }
     return [replace(usual, **change) for change in changes[model]]
 

@@ -61,7 +61,7 @@ class NaiveBayesSettings:
 Settings = NetworkSettings | NaiveBayesSettings
 SETTINGS: dict[str, Settings] = {
     "lstm": NetworkSettings(dim=64, hidden_size=64, n_layers=1, dropout=0.3, lr=3e-3, epochs=4),
-    "encoder": NetworkSettings(dim=64, hidden_size=128, n_layers=1, dropout=0.4, lr=2e-3, epochs=4),
+    "encoder": NetworkSettings(dim=64, hidden_size=128, n_layers=1, dropout=0.4, lr=2e-3, epochs=10),
     "naive-bayes": NaiveBayesSettings(alpha=0.2, minimum_count=1, presence=True),
 }
 
