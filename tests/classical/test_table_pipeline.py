@@ -67,6 +67,12 @@ def test_columns_are_scaled(scale: str) -> None:
     np.testing.assert_allclose(high, 1)
 
 
+def test_what_lies_beyond_the_range_is_taken_as_its_end() -> None:
+    pipeline = TablePipeline(GaussianNB(), scale="min-max").fit(table(), Y)
+    found = pipeline.transform(table(age=np.asarray([-5.0, 50.0, 1.0, 9.0, 5.0, np.nan])))
+    np.testing.assert_allclose(found[:, 0], [0, 1, 0, 1, 0.5, 0.25])
+
+
 def test_what_is_no_way_to_prepare_is_refused() -> None:
     with pytest.raises(ArgumentError, match="encode: expected 'one-hot' or 'ordinal', got 'hashed'"):
         TablePipeline(GaussianNB(), encode="hashed").fit(table(), Y)

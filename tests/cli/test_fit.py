@@ -110,6 +110,25 @@ def test_the_area_of_several_classes_is_that_of_each_against_the_rest(customers:
     assert 0.5 < run.record["score"]["ROC-AUC"]["mean"] <= 1
 
 
+def test_the_area_of_two_classes_is_by_the_probability_of_the_second(customers: Path) -> None:
+    run = TableRun.fit(customers, "buys", "gaussian-naive-bayes", folds=2, folder=customers.parent / "run")
+    assert run.fitted is not None
+    second = run.fitted.pipeline.predict_proba(run.fitted.table)[:, 1]  # type: ignore[index]
+    assert run.evaluate(customers)[0]["ROC-AUC"] == pytest.approx(roc_auc_score(run.fitted.targets == "yes", second))
+
+
+def test_folds_hold_each_class_in_proportion_and_the_guess_knows_only_the_others(tmp_path: Path) -> None:
+    rows = "".join(f"{row % 7},{'rare' if row % 4 == 0 else 'common'}\n" for row in range(16))
+    run = TableRun.fit(
+        saved(tmp_path / "data.csv", "x,y\n" + rows), "y", "decision-tree", folds=4, folder=tmp_path / "a"
+    )
+    assert run.record["baseline"]["accuracy"] == {"mean": 0.75, "std": 0.0}
+    numbers = "".join(f"{row},{row * 1.5}\n" for row in range(4))
+    data = saved(tmp_path / "numbers.csv", "x,y\n" + numbers)
+    found = TableRun.fit(data, "y", "ridge", folds=4, folder=tmp_path / "b").record["baseline"]["MAE"]
+    assert found["mean"] == pytest.approx(2.0)  # to the mean of the three others: 3, 1, 1 and 3
+
+
 def test_the_result_comes_as_json(customers: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, out = fit(customers, "--target", "price", "--model", "ridge", "--json")
     record = json.loads(capsys.readouterr().out)
