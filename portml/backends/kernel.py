@@ -198,7 +198,7 @@ class Kernel:
         """The body or override that runs for these raw arrays."""
         # What a kernel saved for its gradient may be a tuple; its arrays are beside the others.
         library = library_of(*(argument for argument in arguments if type(argument) is not tuple))
-        library.load_overrides()
+        library.load_overrides(self.topic)
         override = self._override(library)
         if override is not None:
             return override

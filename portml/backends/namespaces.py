@@ -33,7 +33,7 @@ class Library:
     has_devices : bool
         Whether two of its arrays can live on different devices, so that mixing must be looked for.
     overrides : str or None
-        The module that registers its kernels, imported when the first kernel is resolved for one of its arrays.
+        The package that registers its kernels, a topic when the first kernel of that topic meets one of its arrays.
     compiler : str or None
         The name of overrides that are compiled on the spot and stand before its own, where that compiler is installed.
     """
@@ -44,11 +44,10 @@ class Library:
     overrides: str | None = None
     compiler: str | None = None
 
-    def load_overrides(self) -> None:
-        """Import the module of overrides once."""
+    def load_overrides(self, topic: str) -> None:
+        """Import the overrides of a topic, where there are any."""
         if self.overrides is not None:
-            module, self.overrides = self.overrides, None
-            importlib.import_module(module)
+            importlib.import_module(self.overrides).load(topic)
 
     def load_compiled(self, topic: str) -> None:
         """Import the compiled kernels of a topic, where there are any."""

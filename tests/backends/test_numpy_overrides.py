@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from portml.backends import get_backend, kernel_table
-from portml.backends._numpy import blocks
+from portml.backends._numpy import _ELSEWHERE, blocks
 from tests.backends.kernel_cases import DTYPES, Case, all_kernel_cases, mapped
 from tests.tolerances import assert_close
 
@@ -108,3 +108,12 @@ def scattered(array: Any) -> np.ndarray:
     if array.ndim == 0:
         return np.full((), 7, array.dtype)
     return np.full((2 * array.shape[-1], *array.shape[-2::-1]), 7, array.dtype)[::2].T
+
+
+@pytest.mark.parametrize("name", sorted(kernel_table()))
+def test_an_override_is_in_a_file_that_is_loaded_with_its_topic(name: str) -> None:
+    kernel = kernel_table()[name]
+    if "numpy" in kernel.table and kernel.topic:
+        home = kernel.table["numpy"].__module__.rpartition(".")[2]
+        places = _ELSEWHERE.get(kernel.topic, (kernel.topic,))
+        assert home in (*places, kernel.body.__module__.rpartition(".")[2])

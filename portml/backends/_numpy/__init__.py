@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +14,18 @@ from portml.backends._numpy.writing import WRITING
 from portml.backends.backend import Backend, Memory
 from portml.errors import BackendUnavailableError
 
-__all__ = ["NumpyBackend", "open_backend"]
+__all__ = ["NumpyBackend", "load", "open_backend"]
+
+_TOPICS = frozenset(found.name for found in pkgutil.iter_modules(__path__))
+# Topics whose overrides are written in the files of others.
+_ELSEWHERE = {
+    "distribution_loss": ("pair_loss",),
+    "error_function": ("smooth_activation",),
+    "imbalance_loss": ("pair_loss",),
+    "loss": ("loss", "pair_loss"),
+    "margin_loss": ("pair_loss",),
+    "rows": ("indexing",),
+}
 
 
 class NumpyBackend(Backend):
@@ -60,5 +72,9 @@ def open_backend(device: Any = None) -> Backend:
     return NumpyBackend()
 
 
-for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
-    importlib.import_module(_module.name)
+@cache
+def load(topic: str) -> None:
+    """Register the overrides of the kernels of a topic, once; where there are none, nothing happens."""
+    for name in _ELSEWHERE.get(topic, (topic,)):
+        if name in _TOPICS:
+            importlib.import_module(f"{__name__}.{name}")

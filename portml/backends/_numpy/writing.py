@@ -17,15 +17,15 @@ Array = Any
 
 
 def _sum(x: Array, *, axis: Any, dtype: Any, keepdims: bool, out: Array) -> None:
-    np.add.reduce(x, axis, dtype, out, keepdims)
+    np.sum(x, axis, dtype, out, keepdims)
 
 
 def _max(x: Array, *, axis: Any, keepdims: bool, out: Array) -> None:
-    np.maximum.reduce(x, axis, None, out, keepdims)
+    np.max(x, axis, out, keepdims)
 
 
 def _min(x: Array, *, axis: Any, keepdims: bool, out: Array) -> None:
-    np.minimum.reduce(x, axis, None, out, keepdims)
+    np.min(x, axis, out, keepdims)
 
 
 def _mean(x: Array, *, axis: Any, keepdims: bool, out: Array) -> None:
