@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import runpy
 from pathlib import Path
@@ -20,9 +21,10 @@ def example() -> dict[str, Any]:
 
 
 def test_days_never_seen_are_translated(example: dict[str, Any], tmp_path: Path) -> None:
-    result = example["main"]("dates", figure=tmp_path / "attention.png")
-    assert result["test"]["greedy_exact"] >= 0.85  # 0.91 to 0.98, by the seed
-    assert result["test"]["beam_chrf"] >= 0.93
+    settings = dataclasses.replace(example["SETTINGS"]["dates"], epochs=6)  # of 9, which reach 0.91 to 0.98 by the seed
+    result = example["main"]("dates", settings=settings, figure=tmp_path / "attention.png")
+    assert result["test"]["greedy_exact"] >= 0.8
+    assert result["test"]["beam_chrf"] >= 0.92
     assert len(result["translations"]) == result["pairs"]["test"]
     assert (tmp_path / "attention.png").stat().st_size > 5_000
 
