@@ -101,9 +101,10 @@ def edits(a: str, b: str) -> int:
     return before[-1]
 
 
-def _runs(text: str) -> set[str]:
+def _runs(text: str) -> list[str]:
+    """Each once and in order, so that of equals the same are found every time."""
     text = f"  {text.casefold()} "
-    return {text[i : i + 3] for i in range(len(text) - 2)}
+    return [*dict.fromkeys(text[i : i + 3] for i in range(len(text) - 2))]
 
 
 def table(run: dict[str, Any]) -> str:
