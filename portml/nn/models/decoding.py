@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from portml.autograd import no_grad
 from portml.backends import Array, backend_of, device_of, namespace, operations, to_numpy
 from portml.backends.kernels.attention import scaled_dot_product_attention
 from portml.backends.kernels.linear import linear
 from portml.errors import RangeError
 from portml.nn.attention import MultiheadAttention, heads_apart, heads_beside
+from portml.nn.evaluation_mode import evaluating
 
 __all__ = ["DecodingCache", "Translating", "decoded_further"]
 
@@ -182,15 +182,8 @@ class Translating:
                 raise RangeError(f"{name}: expected one of the {self.vocabulary} symbols of a target, got {symbol}")
         source = backend_of(next(model.parameters()).value).asarray(source)
         flat = len(source.shape) == 1
-        mode = model.training
-        model.eval()
-        try:
-            with no_grad():
-                tokens, scores = _search(
-                    model, source[None, :] if flat else source, n, width, start, stop, length_penalty
-                )
-        finally:
-            model.train(mode)
+        with evaluating(model):
+            tokens, scores = _search(model, source[None, :] if flat else source, n, width, start, stop, length_penalty)
         return (tokens[0, :], scores[0]) if flat else (tokens, scores)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from portml.autograd import no_grad
 from portml.backends import Array, Backend, namespace, operations
 from portml.errors import ArgumentError, ShapeError
 from portml.nn.dropout import Dropout
 from portml.nn.embedding import Embedding
+from portml.nn.evaluation_mode import evaluating
 from portml.nn.functional import softmax
 from portml.nn.initialisation import generator_for
 from portml.nn.linear import Linear
@@ -110,12 +110,8 @@ class RecurrentClassifier(Module):
 
     def predict_proba(self, tokens: Array) -> Array:
         """The probability of each class, (N, n_classes)."""
-        mode = self.training
-        self.eval()
-        with no_grad():
-            probability = softmax(self(tokens), axis=-1)
-        self.train(mode)
-        return probability
+        with evaluating(self):
+            return softmax(self(tokens), axis=-1)
 
     def _pool(self, states: Array, end: Any, padding: Array | None) -> Array:
         """One vector (N, directions * hidden_size) for each sequence."""

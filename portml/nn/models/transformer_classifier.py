@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from portml.autograd import no_grad
 from portml.backends import Array, Backend, operations
 from portml.errors import ArgumentError, ShapeError
 from portml.nn.containers import ModuleList
 from portml.nn.dropout import Dropout
 from portml.nn.embedding import Embedding
+from portml.nn.evaluation_mode import evaluating
 from portml.nn.functional import softmax
 from portml.nn.initialisation import generator_for
 from portml.nn.linear import Linear
@@ -99,12 +99,8 @@ class TransformerClassifier(Module):
 
     def predict_proba(self, tokens: Array) -> Array:
         """The probability of each class, (N, n_classes)."""
-        mode = self.training
-        self.eval()
-        with no_grad():
-            probability = softmax(self(tokens), axis=-1)
-        self.train(mode)
-        return probability
+        with evaluating(self):
+            return softmax(self(tokens), axis=-1)
 
 
 def masked_mean(x: Array, padding: Array | None) -> Array:
