@@ -113,8 +113,9 @@ class Generating:
         tokens, flat = _checked_prompt(self, prompt, max_new_tokens)
         if checked_integer("width", width) < 1:
             raise RangeError(f"width: expected at least 1, got {width}")
-        with evaluating(self):
-            tokens, scores = _beam(self, tokens, max_new_tokens, width)
+        model: Any = self
+        with evaluating(model):
+            tokens, scores = _beam(model, tokens, max_new_tokens, width)
         return (tokens[0, :], scores[0]) if flat else (tokens, scores)
 
 
