@@ -70,19 +70,31 @@ def minimum(x: NDArray[Any], value: float, out: NDArray[Any]) -> None:
 
 
 def flat_blocks(*arrays: NDArray[Any]) -> Iterator[tuple[NDArray[Any], ...]]:
-    """Cut contiguous arrays of one size into flat blocks; arrays that are small or not contiguous come whole.
+    """Cut arrays of one size into flat blocks; small ones, and those of several orders of memory or with gaps, come whole.
 
     Every block has an axis, so that NumPy gives arrays where it would give scalars.
     """
     size = arrays[0].size
     if arrays[0].ndim == 0:
         arrays = tuple([array.reshape(1) for array in arrays])
-    if size <= BLOCK or not all(array.flags.c_contiguous for array in arrays):
+    flat = _flat(arrays) if size > BLOCK else None
+    if flat is None:
         yield arrays
         return
-    flat = [array.reshape(-1) for array in arrays]
     for block in slices(size):
         yield tuple([array[block] for array in flat])
+
+
+def _flat(arrays: tuple[NDArray[Any], ...]) -> list[NDArray[Any]] | None:
+    """The elements in the order in which all the arrays have them in memory; None if there is no such order."""
+    if all(array.flags.c_contiguous for array in arrays):
+        return [array.reshape(-1) for array in arrays]
+    strides = arrays[0].strides
+    order = sorted(range(len(strides)), key=lambda axis: -strides[axis])
+    turned = [array.transpose(order) for array in arrays if array.ndim == len(order)]
+    if len(turned) < len(arrays) or not all(array.flags.c_contiguous for array in turned):
+        return None
+    return [array.reshape(-1) for array in turned]
 
 
 def scratch(dtype: Any, rows: int = 1) -> NDArray[Any]:
