@@ -246,7 +246,7 @@ def write_sigmoid(x: Floats, y: Floats) -> None:
 
 
 def _result(out: Floats | None, like: Floats) -> Floats:
-    """Where the result goes; a new array keeps the order of memory, in which a convolution may have put the batch last."""
+    """Where the result goes; a new array keeps the order of memory: a convolution may have put the batch last."""
     return np.empty_like(like) if out is None else out
 
 
