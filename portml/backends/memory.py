@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from portml.backends.backend import Backend
-from portml.backends.namespaces import Array
+from portml.backends.namespaces import Array, namespace
 
 __all__ = [
     "ALIGNMENT",
@@ -22,15 +22,19 @@ __all__ = [
     "as_array",
     "axis_order",
     "carve",
+    "copy_in_place",
     "dense_order",
     "extent",
     "item_bytes",
+    "layout",
     "make_block",
     "same_layout",
 ]
 
 ALIGNMENT = 64
 """Bytes: a cache line, and what vector instructions want."""
+
+_GAPS_AT_MOST = 4  # times the elements themselves
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -101,10 +105,39 @@ def axis_order(array: Array) -> tuple[int, ...]:
     return tuple(long if strides is None else sorted(long, key=lambda axis: -abs(strides[axis])))
 
 
+def layout(array: Array) -> tuple[Any, ...]:
+    """What an array must have in common with another for a sum of its numbers to be rounded alike.
+
+    The order of its axes, where the elements fill one stretch of memory; NumPy's strides, where there are gaps that
+    `copy_in_place` keeps.
+    """
+    return ("strides", *array.strides) if _has_gaps_to_keep(array) else axis_order(array)
+
+
 def same_layout(one: Array, other: Array) -> bool:
-    """Whether the axes of two arrays of one shape lie in memory in the same order."""
+    """Whether two arrays of one shape have one layout."""
     strides = getattr(one, "strides", None)
-    return (strides is not None and strides == other.strides) or axis_order(one) == axis_order(other)
+    return (strides is not None and strides == other.strides) or layout(one) == layout(other)
+
+
+def copy_in_place(array: Array) -> Array:
+    """A copy of the same layout."""
+    if not _has_gaps_to_keep(array):
+        return namespace(array).asarray(array, copy=True)
+    lying = extent(array)
+    block = np.empty(lying.stop - lying.start, "uint8")
+    first = array.__array_interface__["data"][0] - lying.start
+    made: Array = np.ndarray(array.shape, array.dtype, block, first, array.strides)
+    made[...] = array
+    return made
+
+
+def _has_gaps_to_keep(array: Array) -> bool:
+    """Whether elements of a NumPy array lie apart, or in one another's place; wide gaps would waste memory."""
+    if type(array) is not np.ndarray or array.size == 0 or dense_order(array) is not None:
+        return False
+    lying = extent(array)
+    return bool(lying.stop - lying.start <= _GAPS_AT_MOST * array.nbytes)
 
 
 def as_array(result: Any) -> Any:

@@ -13,7 +13,7 @@ from portml.autograd.structure import flatten
 from portml.autograd.tensor import plain
 from portml.backends import Array, Backend, backend_of, kernels_in_use, namespace, observe, to_numpy
 from portml.backends.doorway import changes, observers
-from portml.backends.memory import axis_order, same_layout
+from portml.backends.memory import copy_in_place, layout, same_layout
 from portml.errors import CaptureError
 from portml.recording.program import Program
 from portml.recording.recorder import Dependence, Recorder
@@ -128,9 +128,13 @@ class Capture:
                     self._plans.popitem(last=False)
             else:
                 self._plans.move_to_end(key)
-            result = plan.take(leaves, arrays)
-            self.replays += plan.replayed
-            self._last = plan
+            as_it_is = plan.refusal is not None
+            if not as_it_is:
+                result = plan.take(leaves, arrays)
+                self.replays += plan.replayed
+                self._last = plan
+        if as_it_is:  # which may take place in several threads at once, or call itself
+            return plan.step_as_it_is(leaves)
         if plan.refusal is not None and not self.fallback:
             self._plans.pop(key, None)  # another thread may have been here
             raise CaptureError(f"the step was taken, but cannot be replayed: {plan.refusal}")
@@ -174,8 +178,6 @@ class _Plan:
 
     def take(self, leaves: Sequence[Any], arrays: Sequence[Array]) -> Any:
         self.replayed = False
-        if self.refusal is not None:
-            return self._step_as_it_is(leaves)
         if self.program is not None:
             if self.holds():
                 self.replayed = True
@@ -218,7 +220,7 @@ class _Plan:
             buffer[...] = array
         return self._returned(self._run_program())
 
-    def _step_as_it_is(self, leaves: Sequence[Any]) -> Any:
+    def step_as_it_is(self, leaves: Sequence[Any]) -> Any:
         arguments, options = self.rebuild(_lifted(leaves))
         return self.step(*arguments, **options)
 
@@ -226,7 +228,7 @@ class _Plan:
         if not self.buffers:
             self.backend = backend_of(arrays[0])
             self.kernels = kernels_in_use(self.backend.name)
-            self.buffers = [namespace(array).asarray(array, copy=True) for array in arrays]
+            self.buffers = [copy_in_place(array) for array in arrays]
         else:
             for buffer, array in zip(self.buffers, arrays, strict=True):
                 buffer[...] = array
@@ -380,7 +382,7 @@ def _detached(leaf: Any, part: Part) -> Any:
     if not isinstance(part, Value):
         return leaf
     raw = leaf.value if isinstance(leaf, Tensor) else leaf
-    if part.base.source == "input":
+    if part.base.source != "held":  # a program goes on with what it was given, and with arrays that never change
         raw = namespace(raw).asarray(raw, copy=True)
     return plain(raw) if isinstance(leaf, Tensor) else raw
 
@@ -405,7 +407,7 @@ def _signature(leaves: Sequence[Any], rebuild: Callable[..., Any]) -> tuple[list
         arrays.append(raw)
         backend = backend_of(raw)
         place = (backend.name, str(backend.device), kernels_in_use(backend.name))
-        key.append((type(raw), tuple(raw.shape), str(raw.dtype), axis_order(raw), place))
+        key.append((type(raw), tuple(raw.shape), str(raw.dtype), layout(raw), place))
     return arrays, tuple(key)
 
 

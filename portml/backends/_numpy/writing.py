@@ -29,7 +29,10 @@ def _min(x: Array, *, axis: Any, keepdims: bool, out: Array) -> None:
 
 
 def _mean(x: Array, *, axis: Any, keepdims: bool, out: Array) -> None:
-    np.mean(x, axis, out=out, keepdims=keepdims)
+    if x.dtype == np.float16:  # which NumPy adds up in float32, but not where it is told where to write
+        out[...] = np.mean(x, axis, keepdims=keepdims)
+    else:
+        np.mean(x, axis, out=out, keepdims=keepdims)
 
 
 def _concat(*arrays: Array, axis: int | None, out: Array) -> None:
