@@ -12,7 +12,7 @@ from portml.errors import ArgumentError, RangeError, ShapeError
 from portml.nn.initialisation import generator_for
 from portml.nn.module import Module
 from portml.random import Generator
-from portml.random.arguments import checked_count
+from portml.random.arguments import checked_count, checked_integer
 
 __all__ = ["LearnedPositions", "RotaryPositions", "SinusoidalPositions"]
 
@@ -147,7 +147,7 @@ def refuse_beyond(module: Module, x: Array, offset: int, max_len: int, dim: int 
     name = type(module).__name__
     if len(x.shape) < 2 or (dim is not None and x.shape[-1] != dim):
         raise ShapeError(f"{name}: expected (..., length, {dim or 'n_features'}), got {tuple(x.shape)}")
-    if offset < 0 or offset + x.shape[-2] > max_len:
+    if checked_integer("offset", offset) < 0 or offset + x.shape[-2] > max_len:
         raise RangeError(
             f"{name}: positions {offset} to {offset + x.shape[-2] - 1} were asked for, there are {max_len}; "
             "shorten the sequence or build it with a larger max_len"

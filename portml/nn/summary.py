@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from portml.autograd import Tensor, no_grad
+from portml.autograd import Tensor
 from portml.backends import backend_of, get_backend
 from portml.backends.doorway import Call, observe
 from portml.errors import ArgumentError
+from portml.nn.evaluation import evaluating
 from portml.nn.module import Module
 from portml.nn.multiply_adds import multiply_adds
 from portml.random.arguments import checked_shape
@@ -127,7 +128,7 @@ def summary(
     first = next(model.parameters(), None)
     backend = get_backend() if first is None else backend_of(first)
     inputs = [backend.zeros(shape, each) for shape, each in zip(shapes, dtypes, strict=True)]
-    with _in_evaluation(model), no_grad():
+    with evaluating(model):
         rows = _rows(model, inputs)
     every = list(model.parameters())
     found = Summary(rows, sum(each.size for each in every), sum(each.size for each in every if each.requires_grad))
@@ -168,18 +169,6 @@ def _rows(model: Module, inputs: list[Any]) -> list[SummaryRow]:
         hooks.enter_context(observe(count))
         model(*inputs)
     return rows
-
-
-@contextmanager
-def _in_evaluation(model: Module) -> Iterator[None]:
-    """Leave the training mode for a while, and give each module its own mode back."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 def _shapes(input_shape: Any) -> list[Shape]:

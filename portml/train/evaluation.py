@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from portml.autograd import no_grad
 from portml.backends import Array, Backend, backend_of, get_backend, namespace
 from portml.data import ArrayDataset, DataLoader
 from portml.errors import ArgumentError, DataError
 from portml.nn import Module
+from portml.nn.evaluation import evaluating
 from portml.train.means import RunningMeans
 
 __all__ = ["Loss", "Metric", "Samples", "as_dataset", "backend_of_model", "evaluate", "measure", "predict"]
@@ -48,7 +47,7 @@ def evaluate(
         If there is no sample.
     """
     means = RunningMeans()
-    with _evaluating(model):
+    with evaluating(model):
         for inputs, targets in DataLoader(as_dataset(data), batch_size, backend=backend_of_model(model)):
             output = model(inputs)
             means.add(measure(loss(output, targets), output, targets, metrics or {}), targets.shape[0])
@@ -72,7 +71,7 @@ def predict(model: Module, inputs: Any, *, batch_size: int = 256) -> Array:
         raise DataError(f"inputs: expected at least one sample, (n_samples, ...), got shape {tuple(inputs.shape)}")
     n_samples = inputs.shape[0]
     outputs = []
-    with _evaluating(model):
+    with evaluating(model):
         for start in range(0, n_samples, batch_size):
             outputs.append(model(backend.asarray(inputs[start : min(start + batch_size, n_samples), ...])))
     return namespace(*outputs).concat(outputs, axis=0)
@@ -92,16 +91,3 @@ def backend_of_model(model: Module) -> Backend:
     """Where the parameters of a module are; the default backend if it has none."""
     parameter = next(model.parameters(), None)
     return get_backend() if parameter is None else backend_of(parameter.value)
-
-
-@contextmanager
-def _evaluating(model: Module) -> Iterator[None]:
-    """Evaluation mode and no records inside; the modes before afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with no_grad():
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training

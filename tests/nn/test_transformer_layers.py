@@ -257,6 +257,7 @@ def test_every_activation_serves(backend, activation):
         (lambda: nn.TransformerEncoderLayer(6, 2, activation="tanh"), ArgumentError, "activation: expected one of"),
         (lambda: nn.RotaryPositions(5, 3), ArgumentError, "dim: expected an even number"),
         (lambda: nn.LearnedPositions(4, 6)(X), RangeError, "positions 0 to 4 were asked for, there are 4"),
+        (lambda: nn.RotaryPositions(9, 6)(X, 1.5), ArgumentError, "offset: expected an integer, got 1.5"),
         (lambda: nn.SinusoidalPositions(9, 4)(X), ShapeError, r"expected \(..., length, 4\)"),
         (lambda: nn.MultiheadAttention(4, 2)(X, X, X), ShapeError, "expected query of"),
         (lambda: nn.MultiheadAttention(6, 2, batch_first=True, dtype="float64")(X, X, X[:, :4]), ShapeError, "as many"),

@@ -19,6 +19,7 @@ from portml.nn.dropout import Dropout
 from portml.nn.embedding import Embedding
 from portml.nn.initialisation import generator_for
 from portml.nn.models.decoding import DecodingCache, Translating, decoded_further
+from portml.nn.models.tokens import refuse_unfit_tokens
 from portml.nn.module import Module
 from portml.nn.positions import LearnedPositions, SinusoidalPositions
 from portml.nn.transformer import Transformer
@@ -208,8 +209,7 @@ def _table(vocabulary: int, dim: int, padding_idx: int, rng: Generator, dtype: s
 
 
 def _check_tokens(name: str, tokens: Array, longest: int) -> None:
-    if len(tokens.shape) != 2 or tokens.shape[1] == 0:
-        raise ShapeError(f"{name}: expected integers (N, length) of at least one symbol, got {tuple(tokens.shape)}")
+    refuse_unfit_tokens(name, tokens, at_least=1)
     if dtype_kind(tokens.dtype) not in ("int", "uint"):
         raise DtypeError(f"{name}: expected integers, the numbers of symbols, got {tokens.dtype}")
     if tokens.shape[1] > longest:

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from portml.autograd import no_grad
 from portml.backends import Array, backend_of, device_of, dtype_kind, namespace, operations, to_numpy
 from portml.errors import ArgumentError, DtypeError, RangeError, ShapeError
+from portml.nn.evaluation import evaluating
 from portml.nn.initialisation import generator_for
 from portml.random import Generator
 from portml.random.arguments import checked_integer, checked_real
@@ -113,8 +113,9 @@ class Generating:
         tokens, flat = _checked_prompt(self, prompt, max_new_tokens)
         if checked_integer("width", width) < 1:
             raise RangeError(f"width: expected at least 1, got {width}")
-        with _writing(self):
-            tokens, scores = _beam(self, tokens, max_new_tokens, width)
+        model: Any = self
+        with evaluating(model):
+            tokens, scores = _beam(model, tokens, max_new_tokens, width)
         return (tokens[0, :], scores[0]) if flat else (tokens, scores)
 
 
@@ -147,29 +148,13 @@ def sample(logits: Array, temperature: float, top_k: int | None, top_p: float | 
     return xp.astype(xp.take_along_axis(order, place, axis=-1)[:, 0], xp.int64)
 
 
-class _writing:
-    """No gradients, and evaluation mode, for a while."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-
-    def __enter__(self) -> None:
-        self.mode, self.quiet = self.model.training, no_grad()
-        self.model.eval()
-        self.quiet.__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        self.quiet.__exit__(*error)
-        self.model.train(self.mode)
-
-
 def _stream(
     model: Any, tokens: Array, n: int, settings: tuple[Any, ...], stop: int | None, use_cache: bool
 ) -> Iterator[Array]:
     cache = model.new_cache(tokens.shape[0]) if use_cache else None
     unread, ended = tokens, None
     for _ in range(n):
-        with _writing(model):
+        with evaluating(model):
             chosen = sample(model(unread, cache)[:, -1, :], *settings)
         if stop is not None:
             chosen = chosen if ended is None else operations.where(ended, stop, chosen)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, Self
 
-from portml.autograd import no_grad
 from portml.backends import Array, Backend, backend_of, namespace, operations, to_numpy
 from portml.errors import ArgumentError, DivergenceError, ShapeError
 from portml.nn.activation import ReLU
 from portml.nn.containers import Sequential
 from portml.nn.dropout import Dropout
+from portml.nn.evaluation import evaluating
 from portml.nn.flatten import Flatten
 from portml.nn.functional import sigmoid, softmax
 from portml.nn.initialisation import generator_for
@@ -156,11 +156,8 @@ class MLP(Sequential):
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities: (n_samples,) of class 1 for one output, else (n_samples, n_classes)."""
-        mode = self.training
-        self.eval()
-        with no_grad():
+        with evaluating(self):
             logits = self(self._backend().asarray(X))
-        self.train(mode)
         return sigmoid(logits[:, 0]) if self.n_outputs == 1 else softmax(logits, axis=1)
 
     def predict(self, X: Any) -> Array:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from portml.autograd import no_grad
 from portml.backends import Array, Backend, operations
-from portml.errors import ArgumentError, ShapeError
+from portml.errors import ArgumentError
 from portml.nn.containers import ModuleList
 from portml.nn.dropout import Dropout
 from portml.nn.embedding import Embedding
+from portml.nn.evaluation import evaluating
 from portml.nn.functional import softmax
 from portml.nn.initialisation import generator_for
 from portml.nn.linear import Linear
+from portml.nn.models.tokens import refuse_unfit_tokens
 from portml.nn.module import Module
 from portml.nn.normalisation import LayerNorm
 from portml.nn.positions import LearnedPositions, SinusoidalPositions
@@ -83,8 +84,7 @@ class TransformerClassifier(Module):
 
     def forward(self, tokens: Array, *, need_weights: bool = False) -> Any:
         """Logits, and with `need_weights` a list of every layer's attention weights, (N, n_heads, L, L)."""
-        if len(tokens.shape) != 2:
-            raise ShapeError(f"tokens: expected integers (N, L), got {tuple(tokens.shape)}")
+        refuse_unfit_tokens("tokens", tokens)
         padding = None if self.padding_idx is None else operations.equal(tokens, self.padding_idx)
         x = self.dropout(self.positions(self.embedding(tokens)))
         weights = []
@@ -99,12 +99,8 @@ class TransformerClassifier(Module):
 
     def predict_proba(self, tokens: Array) -> Array:
         """The probability of each class, (N, n_classes)."""
-        mode = self.training
-        self.eval()
-        with no_grad():
-            probability = softmax(self(tokens), axis=-1)
-        self.train(mode)
-        return probability
+        with evaluating(self):
+            return softmax(self(tokens), axis=-1)
 
 
 def masked_mean(x: Array, padding: Array | None) -> Array:

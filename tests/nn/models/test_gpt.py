@@ -160,6 +160,7 @@ def test_a_model_learns_to_count(backend):
         (lambda gpt: gpt.generate([-1], 1), RangeError, "indices: got -1"),
         (lambda gpt: gpt.generate([1.5], 1), DtypeError, "prompt: expected integers"),
         (lambda gpt: gpt.generate([[[1]]], 1), ShapeError, "prompt: expected"),
+        (lambda gpt: gpt([[1]]), ArgumentError, "tokens: expected an array of integers .* got list"),
         (lambda gpt: gpt(TOKENS[0]), ShapeError, "tokens: expected integers"),
         (lambda gpt: gpt(TOKENS, gpt.new_cache(3)), ShapeError, "cache: expected 2 layers of .*new_cache"),
         (lambda gpt: gpt(TOKENS, smaller().new_cache(2)), ShapeError, "cache: expected 2 layers of .* got 1 of"),
