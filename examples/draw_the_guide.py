@@ -1,4 +1,4 @@
-"""Draw every figure of the chapters on classical models, networks, sequences and regularisation, each from models fitted here.
+"""Draw every figure of the chapters on classical models, networks, sequences and technique, from models fitted here.
 
     python examples/draw_the_guide.py --output figures
 
