@@ -115,7 +115,7 @@ class Leaf:
     def deposit(self, gradient: Any) -> None:
         """Add a gradient to what was deposited since the last clearing."""
         if self.sink is None:
-            unrepeatable("a gradient goes to a Tensor that no optimizer holds")
+            unrepeatable("a gradient goes to a Tensor that no optimizer holds", made=self.sequence)
             # The first one is copied: it may be a read-only view, or belong to another leaf or the caller as well.
             self.gradient = _own(gradient) if self.gradient is None else xp.add(self.gradient, gradient)
             return
@@ -360,6 +360,8 @@ def _own(gradient: Any) -> Any:
     """A gradient in memory of its own; one with a history is never written to, and stays."""
     if gradient.node is not None:
         return gradient
+    if observers.get():
+        return xp.astype(gradient, gradient.dtype, copy=True)
     raw = gradient.value
     return Wrapping.plain(namespace(raw).asarray(raw, copy=True))
 

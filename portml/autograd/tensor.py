@@ -474,7 +474,7 @@ def _give_operators() -> None:
         function = operations.operation(name).function
         setattr(Tensor, f"__{short}__", _operator(f"__{short}__", function, reflected=False))
     for short, name in _SIGNS.items():
-        setattr(Tensor, f"__{short}__", operations.operation(name).function)
+        setattr(Tensor, f"__{short}__", operations.operation(name).prepare())
     Tensor.__hash__ = object.__hash__  # type: ignore[method-assign]
 
 

@@ -26,7 +26,7 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any, Protocol, overload
 
 from portml.backends.doorway import Call, change, observers
@@ -124,6 +124,8 @@ class Kernel:
         Whether these are right for complex numbers too.
     function : KernelFunction
         What is called.
+    prepare : callable
+        Generates the code of `function` and returns it; its first call does so.
     """
 
     def __init__(
@@ -154,6 +156,7 @@ class Kernel:
         self._takes_out: set[Callable[..., Any]] = set()
         self._protocols: set[Callable[..., Any]] = set()
         _EVERY.append(self)
+        self.prepare: Callable[[], Any]
         self.function: Any = _dispatcher(self)
 
     def __repr__(self) -> str:
@@ -346,11 +349,43 @@ def kernels_switched(kernels: str, library: str) -> Iterator[None]:
 
 
 def _dispatcher(made: Kernel) -> Any:
-    """Generate the function that callers see.
+    """The function that callers see; its code is generated with the first call.
 
-    Code is generated because a generic ``*args, **kwargs`` dispatch costs 1.15 µs a call against 0.13 for a function
-    with the kernel's own parameters.
+    Generated, because a generic ``*args, **kwargs`` dispatch costs 1.15 µs a call against 0.13 for a function with the
+    kernel's own parameters.  With the first call, because importing portml would take twice as long for the others.
     """
+    scope: dict[str, Any] = {}
+    function: Any = FunctionType(_first_call.__code__, scope, made.name)
+
+    def prepare() -> Any:
+        generated = _generated(made, scope)
+        function.__code__ = generated.__code__.replace(co_name=made.name, co_filename=f"<kernel {made.name}>")
+        function.__defaults__, function.__kwdefaults__ = generated.__defaults__, generated.__kwdefaults__
+        vars(function).pop("__wrapped__", None)
+        return function
+
+    made.prepare = scope["prepare"] = prepare
+    function.__qualname__ = made.name
+    function.__module__ = __name__
+    if made.body is not None:
+        function.__doc__ = made.body.__doc__
+        function.__module__ = made.body.__module__
+        function.__qualname__ = made.body.__qualname__
+        function.__wrapped__ = made.body  # whose signature is shown until then
+    function.agnostic = made.body
+    function.kernel = made
+    function.on = made.on
+    function.gradient = made.gradient
+    return function
+
+
+def _first_call(*arguments: Any, **statics: Any) -> Any:
+    """The code of every kernel's function until it is called."""
+    return prepare()(*arguments, **statics)  # type: ignore[name-defined]  # noqa: F821  # in the function's own scope
+
+
+def _generated(made: Kernel, scope: dict[str, Any]) -> Any:
+    """Compile the function with the kernel's own parameters; `scope` is where its names are looked up."""
     arrays, statics = made.signature.arrays, made.signature.statics
     starred = arrays[:1] != () and arrays[0].startswith("*")
     names = arrays[0][1:] if starred else ", ".join(arrays)
@@ -367,26 +402,15 @@ def dispatch({_parameters(made.signature)}):
         return implementation({"*" if starred else ""}{names}{given})
     return enter(implementation, {packed}, dict({given[2:]}), out)
 """
-    scope = {f"default_{name}": default for name, default in statics.items()}
+    scope |= {f"default_{name}": default for name, default in statics.items()}
     scope |= {"cache": made._cache, "resolve": made.resolve, "enter": made.enter, "watched": observers.get}
     exec(_compiled(source), scope)
-    function: Any = scope["dispatch"]
-    function.__code__ = function.__code__.replace(co_name=made.name, co_filename=f"<kernel {made.name}>")
-    function.__name__ = function.__qualname__ = made.name
-    if made.body is not None:
-        function.__doc__ = made.body.__doc__
-        function.__module__ = made.body.__module__
-        function.__qualname__ = made.body.__qualname__
-    function.agnostic = made.body
-    function.kernel = made
-    function.on = made.on
-    function.gradient = made.gradient
-    return function
+    return scope["dispatch"]
 
 
 @lru_cache
 def _compiled(source: str) -> CodeType:
-    """Compiled once for all kernels of one signature: most of the time that importing portml takes would go there."""
+    """Compiled once for all kernels of one signature."""
     return compile(source, "<kernel>", "exec")
 
 

@@ -16,7 +16,18 @@ import numpy as np
 from portml.backends.backend import Backend
 from portml.backends.namespaces import Array
 
-__all__ = ["ALIGNMENT", "Extent", "carve", "dense_order", "extent", "item_bytes", "make_block"]
+__all__ = [
+    "ALIGNMENT",
+    "Extent",
+    "as_array",
+    "axis_order",
+    "carve",
+    "dense_order",
+    "extent",
+    "item_bytes",
+    "make_block",
+    "same_layout",
+]
 
 ALIGNMENT = 64
 """Bytes: a cache line, and what vector instructions want."""
@@ -76,6 +87,34 @@ def dense_order(array: Array) -> tuple[int, ...] | None:
             return None
         expected *= array.shape[axis]
     return order
+
+
+def axis_order(array: Array) -> tuple[int, ...]:
+    """The axes longer than 1 from the slowest to the fastest, whether or not there are gaps between the elements.
+
+    It is what the order of a sum, and the layout of what is worked out, follow.  A library that does not tell has its
+    axes in their order.
+    """
+    array = getattr(array, "_array", array)
+    long = [axis for axis in range(array.ndim) if array.shape[axis] > 1]
+    strides = getattr(array, "strides", None)
+    return tuple(long if strides is None else sorted(long, key=lambda axis: -abs(strides[axis])))
+
+
+def same_layout(one: Array, other: Array) -> bool:
+    """Whether the axes of two arrays of one shape lie in memory in the same order."""
+    strides = getattr(one, "strides", None)
+    return (strides is not None and strides == other.strides) or axis_order(one) == axis_order(other)
+
+
+def as_array(result: Any) -> Any:
+    """A scalar of NumPy's as an array of no axes, tuples by their parts; all else as it is.
+
+    NumPy's reductions give scalars: some are numbers of Python's too, and there is but one of True and of False.
+    """
+    if isinstance(result, tuple):
+        return tuple(map(as_array, result))
+    return np.asarray(result) if isinstance(result, np.generic) else result
 
 
 def item_bytes(dtype: Any) -> int:

@@ -42,6 +42,7 @@ from portml.nn.containers import ModuleDict, ModuleList, ParameterDict, Paramete
 from portml.nn.convolution import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from portml.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from portml.nn.embedding import Embedding, EmbeddingBag
+from portml.nn.evaluation_mode import evaluating
 from portml.nn.flatten import Flatten, Unflatten
 from portml.nn.gated_activation import GEGLU, GLU, Maxout, PReLU, ReGLU, SwiGLU
 from portml.nn.linear import Identity, Linear
@@ -296,6 +297,7 @@ __all__ = [
     "ZeroPad3d",
     "derivatives",
     "detach_state",
+    "evaluating",
     "functional",
     "initialisation",
     "models",

@@ -11,7 +11,7 @@ from portml.autograd import Tensor
 from portml.backends import backend_of, get_backend
 from portml.backends.doorway import Call, observe
 from portml.errors import ArgumentError
-from portml.nn.evaluation import evaluating
+from portml.nn.evaluation_mode import evaluating
 from portml.nn.module import Module
 from portml.nn.multiply_adds import multiply_adds
 from portml.random.arguments import checked_shape

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from portml.autograd import no_grad
 from portml.backends import is_tensor
 from portml.errors import ArgumentError, ShapeError
-from portml.nn import Module
+from portml.nn import Module, evaluating
 from portml.plots.display import Display, Where
 from portml.plots.figure import bare_image, diverging_colours
 from portml.plots.host import HostArray, host_numbers
@@ -162,14 +161,11 @@ def _output_of(module: Module, batch: Any, layer: Module) -> Any:
         raise ArgumentError(f"layer: {type(layer).__name__} is not in the module; see named_modules()")
     given: list[Any] = []
     handle = layer.register_forward_hook(lambda _module, _inputs, output: given.append(output))
-    training = module.training
     try:
-        module.eval()
-        with no_grad():
+        with evaluating(module):
             module(batch)
     finally:
         handle.remove()
-        module.train(training)
     if not given:
         raise ArgumentError(f"layer: {type(layer).__name__} was not used by the module")
     return given[-1].value if is_tensor(given[-1]) else given[-1]

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from portml.autograd import no_grad
 from portml.errors import ArgumentError, ShapeError
-from portml.nn import GRU, LSTM
+from portml.nn import GRU, LSTM, evaluating
 from portml.nn.recurrent import GRUGates, LSTMGates
 from portml.plots.display import Display, Where
 from portml.plots.figure import diverging_colours
@@ -117,13 +116,8 @@ class GatesDisplay(Display):
             If `x` is not one sequence.
         """
         place = _place_of(module, x, layer, reverse)
-        training = module.training
-        module.eval()
-        try:
-            with no_grad():
-                _, _, gates = module(x, hx, return_gates=True)
-        finally:
-            module.train(training)
+        with evaluating(module):
+            _, _, gates = module(x, hx, return_gates=True)
         start = hx if hx is None or isinstance(module, GRU) else hx[1]
         first = None if start is None else host_numbers(start, "hx")[place]
         return cls(gates[place], tokens, first=first, reverse=reverse).plot(ax=ax)

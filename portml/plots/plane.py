@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from portml.autograd import no_grad
 from portml.backends import backend_of
 from portml.classical.host import device_backend
 from portml.errors import ArgumentError
-from portml.nn import Module
+from portml.nn import Module, evaluating
 from portml.nn.functional import sigmoid, softmax
 from portml.plots.figure import GREY, MARKERS, PALETTE
 from portml.plots.host import HostArray, host_labels, host_numbers
@@ -157,11 +156,8 @@ def _floating(dtype: str) -> str:
 
 def _probabilities(module: Module, points: Any) -> HostArray:
     backend = backend_of(next(module.parameters()).value)
-    training = module.training
-    module.eval()
-    with no_grad():
+    with evaluating(module):
         logits = module(backend.asarray(points, dtype=next(module.parameters()).value.dtype))
-    module.train(training)
     if len(logits.shape) == 2 and logits.shape[1] > 1:
         return host_numbers(softmax(logits, axis=1), "probabilities")
     one = host_numbers(sigmoid(logits), "probabilities").ravel()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from functools import cached_property
 from threading import Lock
 from typing import Any
 
@@ -14,6 +13,7 @@ from portml.autograd.structure import flatten
 from portml.autograd.tensor import plain
 from portml.backends import Array, Backend, backend_of, kernels_in_use, namespace, observe, to_numpy
 from portml.backends.doorway import changes, observers
+from portml.backends.memory import axis_order, same_layout
 from portml.errors import CaptureError
 from portml.recording.program import Program
 from portml.recording.recorder import Dependence, Recorder
@@ -109,15 +109,15 @@ class Capture:
         if observers.get():
             return self._beside_another(arguments, options)
         last = self._last
-        if last is not None and not options and last.fits(arguments) and self._lock.acquire(blocking=False):
+        if last is not None and not options and self._lock.acquire(blocking=False):
             try:
-                if last.holds():
+                if last.fits(arguments) and last.holds():
                     self.replays += 1
                     return last.replay(arguments)
             finally:
                 self._lock.release()
         leaves, rebuild = flatten((arguments, options))
-        arrays, key = _signature(leaves)
+        arrays, key = _signature(leaves, rebuild)
         if not arrays:
             raise CaptureError("step: expected at least one array among its arguments; a step of numbers is no step")
         with self._lock:
@@ -132,7 +132,7 @@ class Capture:
             self.replays += plan.replayed
             self._last = plan
         if plan.refusal is not None and not self.fallback:
-            del self._plans[key]
+            self._plans.pop(key, None)  # another thread may have been here
             raise CaptureError(f"the step was taken, but cannot be replayed: {plan.refusal}")
         return result
 
@@ -156,7 +156,7 @@ class _Plan:
 
     def __init__(self, step: Callable[..., Any], leaves: Sequence[Any], rebuild: Callable[..., Any]) -> None:
         self.step = step
-        self.rebuild = rebuild
+        self.rebuild = _skeleton(leaves, rebuild)
         self.grad_enabled = grad_enabled()
         # Whether the arguments are arrays and nothing else, so that they can be told by a glance.
         self.flat = _is_flat(leaves, rebuild)
@@ -185,10 +185,13 @@ class _Plan:
 
     def holds(self) -> bool:
         """Whether everything beside the arrays is as it was recorded."""
+        assert self.backend is not None
         if not all(dependence.holds() for dependence in self._unmarked):
             return False
         now = changes()
         if now != self._seen:
+            if kernels_in_use(self.backend.name) != self.kernels:
+                return False
             if not all(dependence.holds() for dependence in self._marked):
                 return False
             self._seen = now
@@ -204,6 +207,7 @@ class _Plan:
                 or argument.shape != buffer.shape
                 or argument.dtype != buffer.dtype
                 or argument.device != buffer.device
+                or not same_layout(argument, buffer)
             ):
                 return False
         return self.flat
@@ -221,6 +225,7 @@ class _Plan:
     def _record(self, leaves: Sequence[Any], arrays: Sequence[Array]) -> Any:
         if not self.buffers:
             self.backend = backend_of(arrays[0])
+            self.kernels = kernels_in_use(self.backend.name)
             self.buffers = [namespace(array).asarray(array, copy=True) for array in arrays]
         else:
             for buffer, array in zip(self.buffers, arrays, strict=True):
@@ -249,7 +254,7 @@ class _Plan:
         self._marked = [dependence for dependence in dependences if dependence.marked]
         self._unmarked = [dependence for dependence in dependences if not dependence.marked]
         self._seen = changes()
-        self._returned = recording.rebuilt
+        self._returned = recording.rebuilder()
         self._run_program = self.program.run
         self._before = None
 
@@ -328,14 +333,11 @@ class _Recording:
             return "it returns numbers of the host that differ from step to step; return arrays"
         return None
 
-    def rebuilt(self, arrays: Sequence[Array]) -> Any:
-        """What the step returned, with these arrays in it."""
-        return self._rebuild([make(array) for make, array in zip(self._makers, arrays, strict=True)])
-
-    @cached_property
-    def _makers(self) -> list[Callable[[Any], Any]]:
-        """How each part of what the step returned is made of a raw array."""
-        return [_maker(leaf, part) for leaf, part in zip(self._leaves, self.returned, strict=True)]
+    def rebuilder(self) -> Callable[[Sequence[Array]], Any]:
+        """A function that gives what the step returned, with other arrays in it; it holds nothing of the recording."""
+        makers = [_maker(leaf, part) for leaf, part in zip(self._leaves, self.returned, strict=True)]
+        rebuild = _skeleton(self._leaves, self._rebuild)
+        return lambda arrays: rebuild([make(array) for make, array in zip(makers, arrays, strict=True)])
 
     def own(self, result: Any) -> Any:
         """The result of a recorded run, nothing of it in the buffers that the next one writes."""
@@ -348,6 +350,20 @@ def _lifted(leaves: Sequence[Any]) -> list[Any]:
     return [leaf if isinstance(leaf, (*_PLAIN, Tensor)) else plain(leaf) for leaf in leaves]
 
 
+def _skeleton(leaves: Sequence[Any], rebuild: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, holding none of the leaves that it was made of."""
+    return flatten(rebuild([None] * len(leaves)))[1]
+
+
+def _structure(tree: Any) -> Hashable:
+    """What a structure of leaves is but for its leaves."""
+    if isinstance(tree, dict):
+        return (dict, *((key, _structure(part)) for key, part in tree.items()))
+    if isinstance(tree, tuple | list):
+        return (type(tree), *map(_structure, tree))
+    return None
+
+
 def _is_flat(leaves: Sequence[Any], rebuild: Callable[..., Any]) -> bool:
     arguments, _ = rebuild(list(leaves))
     return len(arguments) == len(leaves) and not any(isinstance(leaf, _PLAIN) for leaf in leaves)
@@ -355,7 +371,7 @@ def _is_flat(leaves: Sequence[Any], rebuild: Callable[..., Any]) -> bool:
 
 def _maker(leaf: Any, part: Part) -> Callable[[Any], Any]:
     if part is None:
-        return lambda _: leaf
+        return lambda _: leaf  # a number
     return plain if isinstance(leaf, Tensor) else lambda array: array
 
 
@@ -368,13 +384,14 @@ def _detached(leaf: Any, part: Part) -> Any:
     return plain(raw) if isinstance(leaf, Tensor) else raw
 
 
-def _signature(leaves: Sequence[Any]) -> tuple[list[Array], Hashable]:
+def _signature(leaves: Sequence[Any], rebuild: Callable[..., Any]) -> tuple[list[Array], Hashable]:
     """The raw arrays among the arguments, and what must be equal for a recording to fit."""
     arrays: list[Array] = []
-    key: list[Hashable] = [grad_enabled()]
+    key: list[Hashable] = [grad_enabled(), _structure(rebuild([None] * len(leaves)))]
     for leaf in leaves:
         if isinstance(leaf, _PLAIN):
-            key.append((type(leaf), leaf))
+            # Zeros of either sign are equal, and so are True and 1.
+            key.append((type(leaf), repr(leaf)))
             continue
         raw = leaf.value if isinstance(leaf, Tensor) else leaf
         if not hasattr(raw, "shape"):
@@ -386,7 +403,8 @@ def _signature(leaves: Sequence[Any]) -> tuple[list[Array], Hashable]:
             raise CaptureError("step: an argument takes a gradient; make it inside the step, or let the step hold it")
         arrays.append(raw)
         backend = backend_of(raw)
-        key.append((tuple(raw.shape), str(raw.dtype), backend.name, str(backend.device), kernels_in_use(backend.name)))
+        place = (backend.name, str(backend.device), kernels_in_use(backend.name))
+        key.append((type(raw), tuple(raw.shape), str(raw.dtype), axis_order(raw), place))
     return arrays, tuple(key)
 
 

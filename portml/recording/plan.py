@@ -98,11 +98,14 @@ def _dying_argument(
         return None
     if instruction.kernel.name in ("matmul", "vecdot"):
         return None
+    # NumPy minds a view of the place that is written, a device does not.
+    views = {value.base for value in values_in(instruction.arguments) if value.base is not value}
     for argument in instruction.arguments:
         if (
             isinstance(argument, Value)
             and argument.base is argument
             and argument in places.offsets
+            and argument not in views
             and last[argument] == number
             and argument in ends.get(number, ())
             and argument.array.shape == result.array.shape

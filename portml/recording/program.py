@@ -23,7 +23,7 @@ from portml.backends import Array, Backend, Kernel, namespace
 from portml.backends.doorway import store
 from portml.backends.memory import carve, dense_order, extent, make_block
 from portml.recording.plan import last_uses, plan
-from portml.recording.values import Instruction, Part, Value, values_in
+from portml.recording.values import Instruction, Part, Value, same_memory, values_in
 
 __all__ = ["Program"]
 
@@ -70,6 +70,8 @@ class Program:
         self.source = source
         exec(compile(source, "<recorded step>", "exec"), self._scope)
         self.run: Callable[[], Any] = self._scope["replay"]
+        # The recorded arrays go: what a replay needs is in the scope of its function.
+        del self._names, self._by_identity, self._arrays, self._where, self._direct, self._written
 
     def _owned(self, part: Part) -> str:
         """What is handed to the caller: never memory that the next replay writes."""
@@ -78,7 +80,8 @@ class Program:
         if part.base is part and self._array_of(part) is None:
             return self._expression(part)
         array = part.array if self._array_of(part) is None else self._array_of(part)
-        copy = getattr(type(array), "copy", None) or partial(namespace(array).asarray, copy=True)
+        # In the order of its axes, as NumPy's and CuPy's own method does not unless it is told.
+        copy = partial(namespace(array).asarray, copy=True)
         return f"{self._named('copied', copy)}({self._expression(part)})"
 
     def _is_written(self, part: Part) -> bool:
@@ -86,13 +89,13 @@ class Program:
 
     def _lay_out(self, instructions: Sequence[Instruction], returned: Part) -> None:
         last = last_uses(instructions, list(values_in(returned)))
-        planned = [
-            value
-            for instruction in instructions
-            if _plannable(instruction, self._backend)
-            for value in values_in(instruction.result)
-            if value.base is value and value.source == "result" and value not in self._direct
-        ]
+        seen: set[Value] = set()  # a result may be an argument, handed back: the call that made it counts
+        planned = []
+        for instruction in instructions:
+            new = [value for value in values_in(instruction.result) if value not in seen]
+            seen.update(new)
+            if _plannable(instruction, self._backend):
+                planned += [value for value in new if value.source == "result" and value not in self._direct]
         places = plan(instructions, planned, last)
         self.n_bytes, self.n_bytes_apart = places.n_bytes, places.n_bytes_apart
         block = make_block(self._backend, places.n_bytes) if planned else None
@@ -123,8 +126,9 @@ class Program:
         if instruction.writes and self._known(instruction.result):
             self._lines.append(self._call(instruction, instruction.out))
             return
-        told = [value for value in values_in(instruction.result) if value in self._where or value in self._direct]
-        if told and all(isinstance(value, Value) for value in told):
+        made = list(values_in(instruction.result))
+        told = [value for value in made if value in self._where or value in self._direct]
+        if told and len(told) == len(made):
             for value in told:
                 self._arrays[value] = self._where[value] if value in self._where else self._direct[value].array
             self._lines.append(self._call(instruction, instruction.result))
@@ -217,7 +221,7 @@ class Program:
         return "_"
 
     def _constant(self, value: Any) -> str:
-        if value is None or isinstance(value, bool | int):
+        if type(value) in (type(None), bool, int):
             return repr(value)
         return self._named("c", value)
 
@@ -299,7 +303,7 @@ def _touched(instructions: Sequence[Instruction], maker: int, copy: int, destina
         instruction = instructions[number]
         for value in (*instruction.reads(), *values_in(instruction.result)):
             if value.extent.meets(destination.extent):
-                exact = value.extent.is_that_of(destination.extent) and hasattr(instruction.implementation, "nin")
+                exact = same_memory(value, destination) and hasattr(instruction.implementation, "nin")
                 if not (number == maker and exact):
                     return True
     return False

@@ -10,7 +10,7 @@ from typing import Any
 from portml.backends import Array, Kernel
 from portml.backends.memory import Extent, extent
 
-__all__ = ["Instruction", "Part", "Value", "same_statics", "values_in"]
+__all__ = ["Instruction", "Part", "Value", "same_memory", "same_statics", "values_in"]
 
 
 class Value:
@@ -53,7 +53,7 @@ class Value:
         if self.source != other.source or not _same_kind(self.array, other.array):
             return False
         if self.source == "held":
-            return self.array is other.array or _same_memory(self, other)
+            return self.array is other.array or same_memory(self, other)
         return (self.number, self.place) == (other.number, other.place)
 
 
@@ -131,8 +131,8 @@ def same_statics(one: Any, other: Any) -> bool:
         return one.keys() == other.keys() and all(same_statics(one[key], other[key]) for key in one)
     if isinstance(one, tuple | list):
         return len(one) == len(other) and all(map(same_statics, one, other))
-    if isinstance(one, float):
-        return one == other or (one != one and other != other)
+    if isinstance(one, float | complex):  # zeros of either sign are equal, and NaN is not
+        return repr(one) == repr(other)
     return bool(one == other)
 
 
@@ -148,6 +148,7 @@ def _same_kind(one: Array, other: Array) -> bool:
     return bool(one.shape == other.shape and one.dtype == other.dtype)
 
 
-def _same_memory(one: Value, other: Value) -> bool:
+def same_memory(one: Value, other: Value) -> bool:
+    """Whether two arrays are the same elements in the same places."""
     strides = [getattr(value.array, "strides", None) for value in (one, other)]
     return one.extent.is_that_of(other.extent) and strides[0] == strides[1]

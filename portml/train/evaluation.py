@@ -8,8 +8,7 @@ from typing import Any
 from portml.backends import Array, Backend, backend_of, get_backend, namespace
 from portml.data import ArrayDataset, DataLoader
 from portml.errors import ArgumentError, DataError
-from portml.nn import Module
-from portml.nn.evaluation import evaluating
+from portml.nn import Module, evaluating
 from portml.train.means import RunningMeans
 
 __all__ = ["Loss", "Metric", "Samples", "as_dataset", "backend_of_model", "evaluate", "measure", "predict"]

@@ -25,7 +25,7 @@ def test_only_statics_have_defaults(kernel: Kernel) -> None:
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=NAMES)
 def test_the_function_that_is_called_has_the_bodys_signature_and_out(kernel: Kernel) -> None:
-    *same, out = parameters(kernel.function)
+    *same, out = parameters(kernel.prepare())
     assert same == parameters(kernel.body)
     assert out == ("out", STATIC, None)
 

@@ -248,3 +248,16 @@ def test_an_assignment_makes_older_records_stale(module, x, backend):
     module.gain.assign(backend.zeros((3,)))
     with pytest.raises(GradientError, match="written in place after multiply used it"):
         y.backward()
+
+
+def test_each_module_has_its_own_mode_back_after_evaluation():
+    model = nn.Sequential(nn.Dropout(0.5), nn.Dropout(0.5).eval())
+
+    def fail():
+        with nn.evaluating(model):
+            assert not any(module.training for module in model.modules())
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert [module.training for module in model.modules()] == [True, True, False]

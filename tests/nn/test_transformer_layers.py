@@ -292,3 +292,13 @@ def test_one_array_given_three_times_is_taken_for_itself(backend):
     x = backend.asarray(X)
     raw, lifted = layer(x, x, x, need_weights=False)[0], layer(*[Tensor(x)] * 3, need_weights=False)[0]
     np.testing.assert_array_equal(to_numpy(raw), to_numpy(lifted))
+
+
+@pytest.mark.parametrize("kernels", ["fused", "pure"])
+def test_attention_that_sees_nothing_at_all_is_zero_without_a_warning(kernels):
+    with kernels_switched(kernels, "numpy"):
+        q = Tensor(np.random.default_rng(0).standard_normal((2, 3, 5, 8)).astype("float32"), requires_grad=True)
+        y = nn.functional.scaled_dot_product_attention(q, q, q, np.zeros((5, 5), bool))
+        assert not y.numpy().any()
+        y.backward(np.ones(y.shape, "float32"))
+        assert not q.grad.numpy().any()

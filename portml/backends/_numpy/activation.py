@@ -139,7 +139,7 @@ def _(x: Floats, out: Floats | None = None) -> Any:
 @silu_saving.on("numpy")
 def _(x: Floats, out: tuple[Floats, Floats] | None = None) -> tuple[Any, Any]:
     refuse_unless_real("silu", x)
-    y, s = out if out is not None else (np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype))
+    y, s = out if out is not None else (np.empty_like(x), np.empty_like(x))
     for xs, ys, ss in flat_blocks(x, y, s):
         write_sigmoid(xs, ss)
         np.multiply(xs, ss, out=ys)
@@ -197,7 +197,7 @@ def _(g: Floats, y: Floats, x: Floats, *, needs: Needs, beta: float, threshold: 
 @softmax.on("numpy")
 def _(x: Floats, *, axis: int = -1, out: Floats | None = None) -> Any:
     refuse_unless_real("softmax", x)
-    y, axis = _result(out, x), _from_end(axis, x)
+    y, axis = _row_major(out, x), _from_end(axis, x)
     if x.size:
         for xs, ys in row_blocks(axis, x, y):
             # Any number near the maximum of every row will do for all of them, and is found five times as fast.
@@ -210,7 +210,7 @@ def _(x: Floats, *, axis: int = -1, out: Floats | None = None) -> Any:
 
 @softmax_backward.on("numpy")
 def _(g: Floats, y: Floats, x: Floats, *, needs: Needs, axis: int, out: One | None = None) -> One:
-    dx, axis = _result(_only(out), g), _from_end(axis, g)
+    dx, axis = _row_major(_only(out), g), _from_end(axis, g)
     for gs, ys, ds in row_blocks(axis, g, y, dx):
         centred = gs - sum_of_products_along(gs, ys, axis)
         np.multiply(ys, centred, out=ds)
@@ -220,7 +220,7 @@ def _(g: Floats, y: Floats, x: Floats, *, needs: Needs, axis: int, out: One | No
 @log_softmax.on("numpy")
 def _(x: Floats, *, axis: int = -1, out: Floats | None = None) -> Any:
     refuse_unless_real("log_softmax", x)
-    y, axis = _result(out, x), _from_end(axis, x)
+    y, axis = _row_major(out, x), _from_end(axis, x)
     if x.size:
         for xs, ys in row_blocks(axis, x, y):
             np.subtract(xs, maximum_along(xs, axis), out=ys)
@@ -230,7 +230,7 @@ def _(x: Floats, *, axis: int = -1, out: Floats | None = None) -> Any:
 
 @log_softmax_backward.on("numpy")
 def _(g: Floats, y: Floats, x: Floats, *, needs: Needs, axis: int, out: One | None = None) -> One:
-    dx, axis = _result(_only(out), g), _from_end(axis, g)
+    dx, axis = _row_major(_only(out), g), _from_end(axis, g)
     for gs, ys, ds in row_blocks(axis, g, y, dx):
         p = np.exp(ys)
         p *= sum_along(gs, axis)
@@ -246,6 +246,11 @@ def write_sigmoid(x: Floats, y: Floats) -> None:
 
 
 def _result(out: Floats | None, like: Floats) -> Floats:
+    """Where the result goes; a new array keeps the order of memory: a convolution may have put the batch last."""
+    return np.empty_like(like) if out is None else out
+
+
+def _row_major(out: Floats | None, like: Floats) -> Floats:
     return np.empty(like.shape, like.dtype) if out is None else out
 
 

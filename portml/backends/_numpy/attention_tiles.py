@@ -227,7 +227,7 @@ def write_exponentials(scores: Floats, highest: Floats, total: Floats, factor: F
     """See `Tiling`."""
     bound = scores.max()
     # Any number near the maximum of every row will do for all of them, and is found five times as fast.
-    alike = bound - scores.min() < NEAR and highest.max() <= bound
+    alike = math.isfinite(bound) and bound - scores.min() < NEAR and highest.max() <= bound
     np.maximum(highest, bound if alike else maximum_along(scores, -1), out=factor)
     # Of nothing but -∞ the maximum is -∞, which cannot be taken off.
     above = np.where(factor == -math.inf, scores.dtype.type(0), factor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from functools import lru_cache
@@ -21,6 +22,7 @@ __all__ = [
     "overwrite",
     "scratch",
     "slices",
+    "workspace",
     "zero",
 ]
 
@@ -29,6 +31,9 @@ BLOCK = 1 << 16
 
 SMALL = 2048
 """Up to so many elements the plain call is the fastest."""
+
+KEPT = 1 << 25
+"""Bytes: larger memory for passing use is not kept, since there page faults weigh less than what it takes up."""
 
 _zero: dict[Any, NDArray[Any]] = {}
 
@@ -70,19 +75,31 @@ def minimum(x: NDArray[Any], value: float, out: NDArray[Any]) -> None:
 
 
 def flat_blocks(*arrays: NDArray[Any]) -> Iterator[tuple[NDArray[Any], ...]]:
-    """Cut contiguous arrays of one size into flat blocks; arrays that are small or not contiguous come whole.
+    """Cut arrays of one size into flat blocks; small ones, and those of several orders in memory, come whole.
 
     Every block has an axis, so that NumPy gives arrays where it would give scalars.
     """
     size = arrays[0].size
     if arrays[0].ndim == 0:
         arrays = tuple([array.reshape(1) for array in arrays])
-    if size <= BLOCK or not all(array.flags.c_contiguous for array in arrays):
+    flat = _flat(arrays) if size > BLOCK else None
+    if flat is None:
         yield arrays
         return
-    flat = [array.reshape(-1) for array in arrays]
     for block in slices(size):
         yield tuple([array[block] for array in flat])
+
+
+def _flat(arrays: tuple[NDArray[Any], ...]) -> list[NDArray[Any]] | None:
+    """The elements in the order in which all the arrays have them in memory; None if there is no such order."""
+    if all(array.flags.c_contiguous for array in arrays):
+        return [array.reshape(-1) for array in arrays]
+    strides = arrays[0].strides
+    order = sorted(range(len(strides)), key=lambda axis: -strides[axis])
+    turned = [array.transpose(order) for array in arrays if array.ndim == len(order)]
+    if len(turned) < len(arrays) or not all(array.flags.c_contiguous for array in turned):
+        return None
+    return [array.reshape(-1) for array in turned]
 
 
 def scratch(dtype: Any, rows: int = 1) -> NDArray[Any]:
@@ -91,6 +108,23 @@ def scratch(dtype: Any, rows: int = 1) -> NDArray[Any]:
     if found is None or len(found) < rows:
         found = _scratch.blocks[dtype] = np.empty((rows, BLOCK), dtype)
     return found
+
+
+def workspace(name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Memory of this thread with no particular values: valid until the next call asks for it by the same name.
+
+    Fresh memory of more than some hundred kilobytes is handed out page by page, each with a fault when it is first
+    written; that takes longer than the writing.
+    """
+    dtype = np.dtype(dtype)
+    n_bytes = math.prod(shape) * dtype.itemsize
+    if n_bytes > KEPT:
+        return np.empty(shape, dtype)
+    found = _scratch.blocks.get(name)
+    if found is None or found.size < n_bytes:
+        found = _scratch.blocks[name] = np.empty(n_bytes, np.uint8)
+    memory: NDArray[Any] = found[:n_bytes].view(dtype)
+    return memory.reshape(shape)
 
 
 def overwrite(array: NDArray[Any], mask: NDArray[np.bool_], values: Any) -> None:

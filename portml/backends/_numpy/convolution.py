@@ -19,11 +19,14 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from portml.backends._numpy.blocks import given, workspace
+from portml.backends._numpy.normalisation import given_where_needed
 from portml.backends.kernels.convolution import (
     ConvolutionGeometry,
     convolution,
     convolution_backward,
     convolution_geometry,
+    convolution_saving,
     refuse_unfit_bias,
 )
 from portml.backends.kernels.windows import Pairs, covered
@@ -50,18 +53,30 @@ def _(
     dilation: tuple[int, ...],
     groups: int,
     out: Numbers | None = None,
-) -> Numbers:
+) -> Any:
     geometry = convolution_geometry(x.shape, weight.shape, stride, padding, dilation, groups)
     refuse_unfit_bias(bias, weight)
     plane = _plane(geometry)
     if plane is None:
-        y = _correlate_slices(x, weight, bias, geometry)
-    else:
-        y = _correlate(_as_plane(x), weight, bias, plane).reshape(geometry.output)
-    if out is None:
-        return y
-    out[...] = y
-    return out
+        return given(_correlate_slices(x, weight, bias, geometry), out)
+    y = _correlate(_as_plane(x), weight, bias, plane, None if out is None else _as_plane(out))
+    return out if out is not None else y.reshape(geometry.output)
+
+
+@convolution_saving.on("numpy")
+def _(
+    x: Numbers,
+    weight: Numbers,
+    bias: Numbers | None,
+    *,
+    stride: tuple[int, ...],
+    padding: Pairs,
+    dilation: tuple[int, ...],
+    groups: int,
+    out: tuple[Numbers, tuple[()]] | None = None,
+) -> tuple[Any, tuple[()]]:
+    statics = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    return convolution(x, weight, bias, **statics, out=None if out is None else out[0]), ()
 
 
 @convolution_backward.on("numpy")
@@ -77,18 +92,21 @@ def _(
     padding: Pairs,
     dilation: tuple[int, ...],
     groups: int,
-) -> tuple[Numbers | None, Numbers | None, Numbers | None]:
+    out: tuple[Any, Any, Any] | None = None,
+) -> tuple[Any, Any, Any]:
     geometry = convolution_geometry(x.shape, weight.shape, stride, padding, dilation, groups)
     plane = _plane(geometry)
     if plane is None:
-        return convolution_backward.agnostic(  # type: ignore[no-any-return]
-            g, saved, x, weight, bias, needs=needs, stride=stride, padding=padding, dilation=dilation, groups=groups
-        )
+        statics = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        return given_where_needed(convolution_backward.agnostic(g, saved, x, weight, bias, needs=needs, **statics), out)
+    to_x = None if out is None or out[0] is None else _as_plane(out[0])
     rows = _rows(_as_plane(g), plane)
-    dx = _input_gradient(_as_plane(g), rows, weight, plane).reshape(geometry.input) if needs[0] else None
+    dx = _input_gradient(_as_plane(g), rows, weight, plane, to_x).reshape(geometry.input) if needs[0] else None
     dweight = _weight_gradient(rows, _as_plane(x), plane).reshape(geometry.weight) if needs[1] else None
     dbias = _bias_gradient(rows) if needs[2] and bias is not None else None
-    return dx, dweight, dbias
+    if out is None:
+        return dx, dweight, dbias
+    return (dx if to_x is None else out[0], *given_where_needed((dweight, dbias), out[1:]))
 
 
 class _Plane(NamedTuple):
@@ -165,17 +183,17 @@ def _as_plane(x: Numbers) -> Numbers:
 #   patches (groups, rows of results, K, P), weights (groups, n_out, K), results (rows of results, groups, n_out, P)
 
 
-def _correlate(x: Numbers, weight: Numbers, bias: Numbers | None, plane: _Plane) -> Numbers:
+def _correlate(x: Numbers, weight: Numbers, bias: Numbers | None, plane: _Plane, out: Numbers | None = None) -> Numbers:
     """weights @ patches, for each row of results."""
     height, width = plane.positions
     patches = _patches(_shifts(x, plane), plane)
     dtype = np.result_type(x, weight) if bias is None else np.result_type(x, weight, bias)
-    y = np.empty((height, plane.groups, plane.n_out, width * plane.n_samples), dtype)
-    np.matmul(_matrices(weight, plane)[:, None], patches, out=y.transpose(1, 0, 2, 3), casting="same_kind")
-    y = y.reshape(height, plane.groups * plane.n_out, width, plane.n_samples)
+    y = _room(out, (height, plane.groups * plane.n_out, width, plane.n_samples), dtype)
+    products = y.reshape(height, plane.groups, plane.n_out, width * plane.n_samples).transpose(1, 0, 2, 3)
+    np.matmul(_matrices(weight, plane)[:, None], patches, out=products, casting="same_kind")
     if bias is not None:
         y += bias[:, None, None]
-    return y.transpose(3, 1, 0, 2)
+    return _arrived(y, out)
 
 
 def _weight_gradient(rows: Numbers, x: Numbers, plane: _Plane) -> Numbers:
@@ -192,23 +210,24 @@ def _weight_gradient(rows: Numbers, x: Numbers, plane: _Plane) -> Numbers:
     return np.ascontiguousarray(kernels).reshape(plane.groups * plane.n_out, plane.n_in, *plane.kernel)
 
 
-def _input_gradient(g: Numbers, rows: Numbers, weight: Numbers, plane: _Plane) -> Numbers:
+def _input_gradient(g: Numbers, rows: Numbers, weight: Numbers, plane: _Plane, out: Numbers | None = None) -> Numbers:
     """The correlation of `g` with the kernels turned around, or patch by patch."""
     turned = plane.turned()
     if turned is None:
-        return _fold(rows, weight, plane)
+        return _fold(rows, weight, plane, out)
     kernels = weight.reshape(plane.groups, plane.n_out, plane.n_in, *plane.kernel)[..., ::-1, ::-1].swapaxes(1, 2)
-    return _correlate(g, kernels.reshape(plane.groups * plane.n_in, plane.n_out, *plane.kernel), None, turned)
+    return _correlate(g, kernels.reshape(plane.groups * plane.n_in, plane.n_out, *plane.kernel), None, turned, out)
 
 
-def _fold(rows: Numbers, weight: Numbers, plane: _Plane) -> Numbers:
+def _fold(rows: Numbers, weight: Numbers, plane: _Plane, out: Numbers | None) -> Numbers:
     """weightsᵀ @ g gives the gradient of every patch; each goes back to where it was taken from."""
     matrices = _matrices(weight, plane).swapaxes(1, 2)
     width, n_samples = plane.positions[1], plane.n_samples
     in_row = (plane.kernel[1] * plane.n_in, width * n_samples)
     dtype = np.result_type(rows, weight)
-    dshifts = np.zeros((plane.groups, plane.height, *in_row), dtype)
-    dpatches = np.empty((plane.groups, plane.unfolded, width * n_samples), dtype)
+    dshifts = workspace("shifts", (plane.groups, plane.height, *in_row), dtype)
+    dshifts[...] = 0
+    dpatches = workspace("patches", (plane.groups, plane.unfolded, width * n_samples), dtype)
     # Row by row, so that the gradient of the patches stays in the cache until it is added.
     for row in range(plane.positions[0]):
         np.matmul(matrices, rows[:, row], out=dpatches)
@@ -218,11 +237,13 @@ def _fold(rows: Numbers, weight: Numbers, plane: _Plane) -> Numbers:
     height = plane.input[0]
     inside = dshifts[:, plane.before[0] : plane.before[0] + height]
     inside = inside.reshape(plane.groups, height, plane.kernel[1], plane.n_in, width, n_samples)
-    dx = np.zeros((height, plane.groups, plane.n_in, plane.input[1], n_samples), dtype)
+    y = _room(out, (height, plane.groups * plane.n_in, plane.input[1], n_samples), dtype)
+    y[...] = 0
+    dx = y.reshape(height, plane.groups, plane.n_in, plane.input[1], n_samples)
     for shift in range(plane.kernel[1]):
         there, here = plane.covered(shift)
         dx[:, :, :, here] += inside[:, :, shift, :, there].swapaxes(0, 1)
-    return dx.reshape(height, plane.groups * plane.n_in, plane.input[1], n_samples).transpose(3, 1, 0, 2)
+    return _arrived(y, out)
 
 
 def _bias_gradient(rows: Numbers) -> Numbers:
@@ -255,6 +276,20 @@ def _correlate_slices(x: Numbers, weight: Numbers, bias: Numbers | None, geometr
 # --- into the order of memory and back ------------------------------------------------------------------------------
 
 
+def _room(out: Numbers | None, shape: tuple[int, ...], dtype: Any) -> Numbers:
+    """Memory of (height, channels, width, samples): that of `out` if it has that order and type, else new."""
+    inner = None if out is None or out.dtype != dtype else out.transpose(2, 1, 3, 0)
+    return inner if inner is not None and inner.flags.c_contiguous else np.empty(shape, dtype)
+
+
+def _arrived(y: Numbers, out: Numbers | None) -> Numbers:
+    """The result (samples, channels, height, width), in `out` if that is wanted."""
+    y = y.transpose(3, 1, 0, 2)
+    if out is not None and not np.may_share_memory(y, out):
+        out[...] = y
+    return y if out is None else out
+
+
 def _rows(g: Numbers, plane: _Plane) -> Numbers:
     """The gradient of the results as (groups, rows of results, n_out, P)."""
     height, width = plane.positions
@@ -270,7 +305,8 @@ def _shifts(x: Numbers, plane: _Plane) -> Numbers:
     height, before = plane.input[0], plane.before[0]
     inner = inner.reshape(height, plane.groups, plane.n_in, plane.input[1], plane.n_samples).swapaxes(0, 1)
     width = plane.positions[1]
-    shifts = np.empty((plane.groups, plane.height, plane.kernel[1], plane.n_in, width, plane.n_samples), x.dtype)
+    shape = (plane.groups, plane.height, plane.kernel[1], plane.n_in, width, plane.n_samples)
+    shifts = workspace("shifts", shape, x.dtype)
     shifts[:, :before] = 0
     shifts[:, before + height :] = 0
     for shift in range(plane.kernel[1]):

@@ -75,4 +75,5 @@ def pointwise_backward(twin: KernelFunction) -> Callable[[Write], Write]:
 
 
 def _room(out: Floats | None, like: Floats) -> Floats:
-    return np.empty(like.shape, like.dtype) if out is None else out
+    """A new array keeps the order of memory, in which a convolution may have put the batch last."""
+    return np.empty_like(like) if out is None else out

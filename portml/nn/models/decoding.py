@@ -11,7 +11,7 @@ from portml.backends.kernels.attention import scaled_dot_product_attention
 from portml.backends.kernels.linear import linear
 from portml.errors import RangeError
 from portml.nn.attention import MultiheadAttention, heads_apart, heads_beside
-from portml.nn.evaluation import evaluating
+from portml.nn.evaluation_mode import evaluating
 from portml.random.arguments import checked_finite, checked_integer
 
 __all__ = ["DecodingCache", "Translating", "decoded_further"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from portml.backends import Array, backend_of, device_of, dtype_kind, namespace, operations, to_numpy
 from portml.errors import ArgumentError, DtypeError, RangeError, ShapeError
-from portml.nn.evaluation import evaluating
+from portml.nn.evaluation_mode import evaluating
 from portml.nn.initialisation import generator_for
 from portml.random import Generator
 from portml.random.arguments import checked_integer, checked_real

@@ -11,7 +11,7 @@ from portml.errors import ArgumentError, DivergenceError, ShapeError
 from portml.nn.activation import ReLU
 from portml.nn.containers import Sequential
 from portml.nn.dropout import Dropout
-from portml.nn.evaluation import evaluating
+from portml.nn.evaluation_mode import evaluating
 from portml.nn.flatten import Flatten
 from portml.nn.functional import sigmoid, softmax
 from portml.nn.initialisation import generator_for

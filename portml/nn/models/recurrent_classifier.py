@@ -8,7 +8,7 @@ from portml.backends import Array, Backend, namespace, operations
 from portml.errors import ArgumentError
 from portml.nn.dropout import Dropout
 from portml.nn.embedding import Embedding
-from portml.nn.evaluation import evaluating
+from portml.nn.evaluation_mode import evaluating
 from portml.nn.functional import softmax
 from portml.nn.initialisation import generator_for
 from portml.nn.linear import Linear

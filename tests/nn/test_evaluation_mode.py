@@ -7,7 +7,7 @@ import pytest
 
 from portml import nn
 from portml.errors import RangeError
-from portml.nn.evaluation import evaluating
+from portml.nn.evaluation_mode import evaluating
 
 TOKENS = np.asarray([[1, 2, 3], [4, 2, 0]])
 CLASSIFIERS = [nn.models.RecurrentClassifier, nn.models.TransformerClassifier]
