@@ -123,10 +123,10 @@ class Leaf:
             # The sink holds numbers only; the history that `create_graph` asked for is kept beside it.
             self.gradient = gradient if self.absent else xp.add(self._so_far(), gradient)
         raw = _value(gradient)
-        depend(self.storage, lambda: self.absent)
+        depend(self, lambda: self.absent)
         if self.absent:
             xp.write_into(self.sink, raw)
-            repeat(self.storage, self._arrive)
+            repeat(self, self._arrive)
         elif observers.get():
             xp.write_into(self.sink, xp.add(self.sink, raw))
         else:

@@ -7,7 +7,7 @@ what one thread watches never leaks into another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -117,7 +117,7 @@ def observe(observer: Observer) -> Iterator[None]:
         observers.reset(token)
 
 
-def repeat(owner: object, action: Callable[[], None]) -> None:
+def repeat(owner: object, action: Callable[[], None], *, parts: Iterable[object] = ()) -> None:
     """Change something beside the arrays, and let a recording do so again whenever it is replayed.
 
     Parameters
@@ -126,9 +126,11 @@ def repeat(owner: object, action: Callable[[], None]) -> None:
         What is changed; see `depend`.
     action : callable
         Called now.
+    parts : iterable of object
+        What else it sets, in whole.
     """
     action()
-    _tell("repeat", owner, action)
+    _tell("repeat", owner, action, parts)
 
 
 def change() -> None:
@@ -167,9 +169,17 @@ def inside(owner: object) -> Iterator[None]:
         _tell("leave", owner)
 
 
-def unrepeatable(what: str) -> None:
-    """Say that something happens, such as reading numbers on the host, that a replay could not do again."""
-    _tell("unrepeatable", what)
+def unrepeatable(what: str, *, made: int | None = None) -> None:
+    """Say that something happens, such as reading numbers on the host, that a replay could not do again.
+
+    Parameters
+    ----------
+    what : str
+    made : int, optional
+        The moment when that was made which is changed (see `portml.autograd.tape.next_sequence`): what is made within
+        a step is gone with it, and a replay need not change it.
+    """
+    _tell("unrepeatable", what, made)
 
 
 def _tell(event: str, *details: Any) -> None:

@@ -75,7 +75,7 @@ class _Row(Module):
         """Make these the children, named by their places."""
         checked = [self._checked(str(i), module) for i, module in enumerate(row)]
         for name in self._names():
-            del vars(self)[name]
+            delattr(self, name)
         for i, module in enumerate(checked):
             setattr(self, str(i), module)
 
@@ -201,13 +201,13 @@ class _Dictionary(Module):
     def pop(self, name: str) -> Any:
         """Take out what stands under a name and return it."""
         taken = self[name]
-        del vars(self)[name]
+        delattr(self, name)
         return taken
 
     def clear(self) -> None:
         """Take out everything."""
         for name in list(self.keys()):
-            del vars(self)[name]
+            delattr(self, name)
 
     def update(self, others: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
         """Add or replace what stands under each of these names."""

@@ -60,6 +60,8 @@ class Module:
         """Run `forward`, lifting raw arrays as the class says, with the hooks that are registered around it."""
         if observers.get():
             depend(self, self._settings, marked=True)
+            if any(map(_is_loose, vars(self).items())):
+                depend(self, self._loose_settings)
             with inside(self):
                 return self._run_forward(inputs, options)
         return self._run_forward(inputs, options)
@@ -357,15 +359,19 @@ class Module:
         change()
         super().__setattr__(name, value)
 
+    def __delattr__(self, name: str) -> None:
+        change()
+        super().__delattr__(name)
+
     def _settings(self) -> list[Any]:
         """What a run rests on, beside the numbers in its arrays: settings by value, all else by its identity."""
+        return [_setting(value) for value in vars(self).values()]
+
+    def _loose_settings(self) -> list[Any]:
+        """The same of the lists, dicts and sets among them, which change without a word."""
+        loose = [value for name, value in vars(self).items() if _is_loose((name, value))]
         return [
-            (id(value.value), value.requires_grad)
-            if isinstance(value, Parameter)
-            else value
-            if isinstance(value, _SETTINGS)
-            else id(value)
-            for value in vars(self).values()
+            [_setting(part) for part in ([*each, *each.values()] if isinstance(each, dict) else each)] for each in loose
         ]
 
     def _add_hook(self, kind: str, hook: Callable[..., Any], prepend: bool, with_kwargs: bool = False) -> Handle:
@@ -411,6 +417,18 @@ class Module:
                 floating = "float" in str(value.dtype)
                 target = backend or backend_of(value)
                 setattr(self, name, target.asarray(value, dtype=dtype if floating else None))
+
+
+def _setting(value: Any) -> Any:
+    if isinstance(value, Parameter):
+        return id(value.value), value.requires_grad
+    if isinstance(value, Module) and type(value).forward is Module.forward:  # it is not called: its parts are
+        return id(value), value._settings()
+    return value if isinstance(value, _SETTINGS) else id(value)
+
+
+def _is_loose(named: tuple[str, Any]) -> bool:
+    return isinstance(named[1], list | dict | set) and not named[0].startswith("_")
 
 
 def _computed(module: Module, name: str) -> Any:

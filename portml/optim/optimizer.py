@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from portml.autograd import Tensor, enable_grad
 from portml.backends import Array, Slot, dtype_kind, operations
-from portml.backends.doorway import depend
+from portml.backends.doorway import change, depend
 from portml.errors import ArgumentError, CheckpointError, DtypeError
 from portml.optim.storage import FlatStorage, Run, by_kind, refuse_computed, unique
 
@@ -281,6 +281,7 @@ class Optimizer:
 
     def _load_storage(self, group: dict[str, Any], storage: FlatStorage, parts: list[Mapping[str, Any]]) -> None:
         states = self._state_of(group, storage)
+        change()  # of the counts of steps
         for i, part in enumerate(parts):
             # A state without a count, as PyTorch's SGD writes it, has taken at least one step.
             storage.steps[i] = int(part.get("step", 1 if part else 0))

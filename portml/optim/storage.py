@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import partial
 from itertools import groupby
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from portml.autograd import Tensor
 from portml.autograd.parameter import Parameter
 from portml.autograd.tape import Leaf, next_sequence
 from portml.backends import Array, backend_of, operations
-from portml.backends.doorway import change, repeat
+from portml.backends.doorway import change, depend, observers, repeat
 from portml.errors import ArgumentError, GradientError, StaleOptimizerError
 
 __all__ = ["FlatStorage", "Run", "by_kind", "refuse_computed", "unique"]
@@ -96,6 +97,10 @@ class FlatStorage:
                 "the parameters of this optimizer were moved, or packed by another optimizer built later; "
                 "build the optimizer again, after that"
             )
+        if observers.get():
+            for leaf in self.leaves:
+                depend(leaf, partial(getattr, leaf, "absent"))
+            depend(self.steps, self._differences, marked=True)
         found = []
         numbers = range(len(self.leaves))
         for (absent, _), group in groupby(numbers, lambda i: (self.leaves[i].absent, self.steps[i])):
@@ -104,7 +109,13 @@ class FlatStorage:
                 first, last = members[0], members[-1] + 1
                 stop = self.offsets[last - 1] + self.sizes[last - 1]
                 found.append(Run(self.offsets[first], stop, first, last))
+        if found != [Run(0, sum(self.sizes), 0, len(self.leaves))]:
+            change()  # counts of steps grow apart
         return found
+
+    def _differences(self) -> list[bool]:
+        """Where the count of steps is another than that of the parameter before."""
+        return [one != other for one, other in zip(self.steps, self.steps[1:], strict=False)]
 
     def advance(self, first: int, last: int) -> int:
         """Note that these parameters take a step and their values are written; how many they have taken by then."""
@@ -115,7 +126,7 @@ class FlatStorage:
 
     def clear_gradients(self) -> None:
         """Forget the gradients; the next one to arrive overwrites."""
-        repeat(self, self._clear)
+        repeat(self, self._clear, parts=self.leaves)
 
     def _clear(self) -> None:
         for leaf in self.leaves:

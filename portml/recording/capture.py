@@ -280,8 +280,9 @@ class _Recording:
         copies = [namespace(value.array).asarray(value.array, copy=True) for value in held]
         with observe(self.recorder):
             result = step(*arguments, **options)
+        written = self._written()
         for value, copy in zip(held, copies, strict=True):
-            if not _equal(value.array, copy):
+            if not any(value.extent.meets(other.extent) for other in written) and not _equal(value.array, copy):
                 self.recorder.refuse(
                     f"an array of shape {tuple(copy.shape)} was written beside the doorway, as by its own methods; "
                     "write with portml.backends.operations.write_into"
@@ -302,14 +303,14 @@ class _Recording:
 
     def held_and_not_written(self) -> list[Value]:
         """The arrays that were there before the step and that it did not write, as far as could be seen."""
-        written = {
-            value.base
-            for each in self.recorder.instructions
-            if each.kernel is not None and each.writes
-            for value in each.reads()
-        }
+        written = {value.base for value in self._written()}
         met = {value for each in self.recorder.instructions for value in each.reads()}
         return [value for value in met if value.source == "held" and value.base not in written]
+
+    def _written(self) -> list[Value]:
+        """What was there, in calls that write."""
+        calls = (each for each in self.recorder.instructions if each.kernel is not None and each.writes)
+        return [value for each in calls for value in each.reads() if value.lasting]
 
     def difference(self, other: _Recording) -> str | None:
         """How two recordings of the step differ, in words; None if they do not."""

@@ -62,7 +62,8 @@ def plan(instructions: Sequence[Instruction], planned: Collection[Value], last: 
     ends: dict[int, list[Value]] = {}
     chosen = set(planned)
     for number, instruction in enumerate(instructions):
-        made = [value for value in dict.fromkeys(values_in(instruction.result)) if value in chosen]
+        results = dict.fromkeys(values_in(instruction.result))
+        made = [value for value in results if value in chosen and value not in places.offsets]
         for value in made:
             size = size_of(value)
             places.n_bytes_apart += size

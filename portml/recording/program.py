@@ -243,11 +243,12 @@ class _Storing:
 
 
 def _needed(instructions: Sequence[Instruction], returned: Part) -> list[Instruction]:
-    """The instructions without those whose results lead nowhere."""
+    """The instructions without those whose results lead nowhere, and those that hand back what they are given."""
     needed = {value.base for value in values_in(returned)}
     kept = []
     for instruction in reversed(instructions):
-        makes = {value.base for value in values_in(instruction.result)}
+        results = set(values_in(instruction.result))
+        makes = {value.base for value in results - set(instruction.reads())}
         if instruction.writes or makes & needed:
             kept.append(instruction)
             needed |= {value.base for value in instruction.reads()}

@@ -427,3 +427,29 @@ def test_an_argument_that_is_no_array_is_refused():
 def test_an_argument_that_takes_a_gradient_is_refused():
     with pytest.raises(CaptureError, match="gradient"):
         portml.capture(lambda x: x)(portml.Tensor(np.zeros(2), requires_grad=True))
+
+
+def test_a_gradient_of_the_steps_own_tensor_is_returned(backend):
+    weight = backend.asarray([1.0, 2.0])
+
+    @portml.capture
+    def slope(x):
+        inside = portml.Tensor(x, requires_grad=True)
+        portml.namespace(inside).sum(inside * inside * weight).backward()
+        return inside.grad
+
+    kept = [slope(backend.asarray([float(i), 1.0])) for i in range(5)]
+    assert [to_numpy(each).tolist() for each in kept] == [[2.0 * i, 4.0] for i in range(5)]
+    assert slope.replays == 3
+
+
+def test_a_gradient_that_would_be_left_behind_is_refused(backend):
+    leaf = portml.Tensor(backend.asarray([1.0, 2.0]), requires_grad=True)
+
+    def step(x):
+        loss = portml.namespace(leaf).sum(leaf * x)
+        loss.backward()
+        return loss
+
+    with pytest.raises(CaptureError, match="no optimizer holds"):
+        portml.capture(step)(backend.asarray([1.0, 1.0]))
