@@ -9,7 +9,7 @@ from typing import Any
 from portml.backends import Array, backend_of, device_of, namespace, operations, to_numpy
 from portml.backends.kernels.attention import scaled_dot_product_attention
 from portml.backends.kernels.linear import linear
-from portml.errors import RangeError
+from portml.errors import DtypeError, RangeError
 from portml.nn.attention import MultiheadAttention, heads_apart, heads_beside
 from portml.nn.evaluation_mode import evaluating
 from portml.random.arguments import checked_finite, checked_integer
@@ -182,6 +182,10 @@ class Translating:
         for name, symbol in (("start", start), ("stop", stop)):
             if not 0 <= checked_integer(name, symbol) < self.vocabulary:
                 raise RangeError(f"{name}: expected one of the {self.vocabulary} symbols of a target, got {symbol}")
+        if isinstance(source, str):
+            raise DtypeError(
+                f"source: expected integers, got the text {source[:20]!r}; encode it with a tokenizer first"
+            )
         source = backend_of(next(model.parameters()).value).asarray(source)
         flat = len(source.shape) == 1
         with evaluating(model):

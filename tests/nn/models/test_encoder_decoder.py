@@ -256,6 +256,7 @@ def test_a_model_learns_to_reverse(backend):
         (lambda made: made(SOURCE + 1, TARGET), RangeError, "got 9"),
         (lambda made: made(SOURCE, TARGET + 2), RangeError, "got "),
         (lambda made: made(-SOURCE, TARGET), RangeError, "got -"),
+        (lambda made: made.translate("amen", start=1, stop=2), DtypeError, "source: expected integers, got the text"),
         (lambda made: made.translate([], start=1, stop=2), ShapeError, "source: expected integers"),
         (lambda made: made.translate([9], start=1, stop=2), RangeError, "got 9"),
         (lambda made: made.translate([1], start=7, stop=2), RangeError, "start: expected one of the 7 symbols"),

@@ -159,6 +159,7 @@ def test_a_model_learns_to_count(backend):
         (lambda gpt: gpt.generate([1], 1.5), ArgumentError, "max_new_tokens: expected an integer"),
         (lambda gpt: gpt.generate([-1], 1), RangeError, "indices: got -1"),
         (lambda gpt: gpt.generate([1.5], 1), DtypeError, "prompt: expected integers"),
+        (lambda gpt: gpt.generate("amen", 1), DtypeError, "prompt: expected integers, got the text 'amen'; encode it"),
         (lambda gpt: gpt.generate([[[1]]], 1), ShapeError, "prompt: expected"),
         (lambda gpt: gpt([[1]]), ArgumentError, "tokens: expected an array of integers .* got list"),
         (lambda gpt: gpt(TOKENS[0]), ShapeError, "tokens: expected integers"),
