@@ -22,11 +22,11 @@ def module_classes() -> list[type[Module]]:
     """Every subclass of `Module` in the room of networks, private ones too."""
     for found in pkgutil.walk_packages(portml.nn.__path__, "portml.nn."):
         importlib.import_module(found.name)
-    classes = {each for each in below(Module) if each.__module__.startswith("portml.nn.")}
+    classes: set[type[Module]] = {each for each in below(Module) if each.__module__.startswith("portml.nn.")}
     return sorted(classes, key=lambda each: (each.__module__, each.__qualname__))
 
 
-def below(kind: type) -> Iterator[type]:
+def below(kind: type[Module]) -> Iterator[type[Module]]:
     for each in kind.__subclasses__():
         yield each
         yield from below(each)

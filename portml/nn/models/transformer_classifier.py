@@ -19,6 +19,7 @@ from portml.nn.normalisation import LayerNorm
 from portml.nn.positions import LearnedPositions, SinusoidalPositions
 from portml.nn.transformer import TransformerEncoderLayer
 from portml.random import Generator
+from portml.random.arguments import checked_count
 
 __all__ = ["TransformerClassifier"]
 
@@ -77,7 +78,7 @@ class TransformerClassifier(Module):
         options: dict[str, Any] = {"activation": activation, "batch_first": True, "norm_first": norm_first}
         self.layers = ModuleList(
             TransformerEncoderLayer(dim, n_heads, dim_feedforward, dropout, **options, rng=rng, dtype=dtype)
-            for _ in range(n_layers)
+            for _ in range(checked_count("n_layers", n_layers))
         )
         self.norm = LayerNorm(dim, backend=rng.backend, dtype=dtype) if norm_first else None
         self.classifier = Linear(dim, n_classes, rng=rng, dtype=dtype)

@@ -272,6 +272,8 @@ def test_a_model_learns_to_reverse(backend):
             "length_penalty: expected a finite number",
         ),
         (lambda made: made([[1]], TARGET), ArgumentError, "source: expected an array of integers"),
+        (lambda made: model("numpy", n_layers=(1,)), ArgumentError, "n_layers: expected a number or a pair"),
+        (lambda made: model("numpy", max_len=0), ArgumentError, "max_len: expected at least 1, got 0"),
         (lambda made: model("numpy", positions="none"), ArgumentError, "positions: expected"),
         (lambda made: model("numpy", attention_dropout=2), RangeError, "attention_dropout: expected a probability"),
         (lambda made: nn.models.EncoderDecoder(9, dim=9, n_heads=2), ArgumentError, "num_heads: expected a divisor"),
