@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from portml.backends.kernels.convolution import convolution
 from tests.backends.kernel_cases import Case, Draw, case, cases
 
@@ -27,6 +29,11 @@ def convolution_cases(draw: Draw) -> Iterator[Case]:
     yield drawn((1, 3, 5, 5), (2, 3, 1, 1), stride=(2, 2), padding=((1, 1), (0, 0)))
     yield drawn((33, 1, 4, 3), (2, 1, 2, 2))
     yield drawn((2, 3, 9), (4, 3, 4), stride=(2,), padding=((2, 1),))
+    yield drawn((8, 32, 6, 9), (33, 32, 3, 3), padding=((1, 1), (2, 0)))
+    yield drawn((9, 33, 9, 6), (32, 33, 3, 3), bias=False)
+    spoilt = drawn((8, 32, 9, 9), (32, 32, 3, 3), padding=((1, 1), (1, 1)))
+    spoilt.arguments[0][2, 3, 4, 4], spoilt.arguments[0][5, 3, 8, 0] = np.inf, np.nan
+    yield spoilt
     yield drawn((2, 2, 4, 5, 3), (2, 2, 2, 3, 1), padding=((1, 0), (1, 1), (0, 0)), stride=(2, 1, 1))
     yield drawn((0, 2, 5, 5), (3, 2, 3, 3), padding=((1, 1), (1, 1)))
     yield drawn((2, 2, 1, 3, 4), (3, 2, 3, 2, 2), padding=((2, 1), (0, 0), (1, 0)), stride=(2, 1, 1))
