@@ -1,4 +1,4 @@
-"""Draw every figure of the chapters on classical models, networks and regularisation, each from models fitted here.
+"""Draw every figure of the chapters on classical models, networks, sequences and technique, from models fitted here.
 
     python examples/draw_the_guide.py --output figures
 
@@ -18,7 +18,8 @@ import numpy as np
 
 from portml import classical, data, get_backend, nn, optim, plots, train
 from portml.autograd import Tensor
-from portml.backends import to_numpy
+from portml.backends import operations, to_numpy
+from portml.data.text import WordTokenizer, pad_sequences
 from portml.random import Generator
 
 Figure = tuple[str, Any]
@@ -186,6 +187,52 @@ def recurrence(backend: str) -> Iterator[Figure]:
     yield "17_gates", plots.GatesDisplay.from_module(lstm, on(backend, one), tokens=names)
 
 
+def attention(backend: str, steps: tuple[int, int] = (150, 40)) -> Iterator[Figure]:
+    """Chapters 18 and 19: where a decoder that turns words round looks, and an encoder that tells praise."""
+    words, rows, length = "pqrstuvw", 64, 6
+    draws, start, stop = Generator(0, backend="numpy"), 1, 2
+    reverser = nn.models.EncoderDecoder(
+        3 + len(words), dim=32, n_layers=1, max_len=8, dropout=0.0, rng=0, backend=backend
+    )
+    adam, loss = optim.Adam(reverser.parameters(), lr=5e-3), nn.CrossEntropyLoss()
+    for _ in range(steps[0]):
+        source = 3 + np.floor(len(words) * np.asarray(draws.random((rows, length), "float32"))).astype("int64")
+        read = np.concatenate([np.full((rows, 1), start), source[:, ::-1]], axis=1)
+        wanted = np.concatenate([source[:, ::-1], np.full((rows, 1), stop)], axis=1)
+        adam.zero_grad()
+        logits = reverser(on(backend, source), on(backend, read))
+        loss(operations.reshape(logits, (-1, logits.shape[-1])), on(backend, wanted.reshape(-1))).backward()
+        adam.step()
+    _, (weights,) = reverser(on(backend, source[:1]), on(backend, read[:1]), need_weights=True)
+    names = [words[number - 3] if number > 2 else "<STOP>" for number in wanted[0]]
+    yield (
+        "18_attention",
+        plots.AttentionDisplay.from_weights(weights.value[0, ...], names, [words[n - 3] for n in source[0]]),
+    )
+
+    sentences = [
+        "this is a great movie",
+        "the story is dull and stupid",
+        "a good film with compelling actors",
+        "this movie is dull and the actors stupid",
+    ]
+    tokenizer = WordTokenizer.from_texts(sentences)
+    tokens = on(backend, pad_sequences([tokenizer.encode(each) for each in sentences])[0])
+    judge = nn.models.TransformerClassifier(
+        len(tokenizer), dim=32, dim_feedforward=64, dropout=0.0, rng=0, backend=backend
+    )
+    adam = optim.Adam(judge.parameters(), lr=2e-3)
+    for _ in range(steps[1]):
+        adam.zero_grad()
+        loss(judge(tokens), on(backend, np.asarray([1, 0, 1, 0]))).backward()
+        adam.step()
+    _, layers = judge(tokens[:1, :5], need_weights=True)
+    yield (
+        "19_attention",
+        plots.AttentionDisplay.from_weights([each.value[0, ...] for each in layers], sentences[0].split()),
+    )
+
+
 def techniques(backend: str) -> Iterator[Figure]:
     """Chapters 20 to 22: penalties, batch normalisation and dropout."""
     draws = Generator(42, backend="numpy")
@@ -211,7 +258,7 @@ def techniques(backend: str) -> Iterator[Figure]:
 
 
 CHAPTERS: list[Callable[[str], Iterator[Figure]]] = [
-    regression, classification, trees, neighbours, networks, images, recurrence, techniques,
+    regression, classification, trees, neighbours, networks, images, recurrence, attention, techniques,
 ]  # fmt: skip
 
 

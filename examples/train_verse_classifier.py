@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from portml import classical, get_backend, nn, no_grad, optim, to_numpy, train
+from portml import classical, get_backend, nn, no_grad, optim, plots, to_numpy, train
 from portml.data.text import BucketLoader, SequenceDataset, Verse, WordTokenizer, read_king_james, split_words
 from portml.random import Generator
 
@@ -75,8 +75,12 @@ def main(
     test: bool = True,
     quick: bool = False,
     settings: Any = None,
+    figure: Path | None = None,
 ) -> dict[str, Any]:
-    """Train, and return what was measured; without `test` the test chapters are not read, with `quick` a tenth is."""
+    """Train, and return what was measured; without `test` the test chapters are not read, with `quick` a tenth is.
+
+    The figure counts the verses of the last part that was judged, by testament and by what was said.
+    """
     settings = settings or SETTINGS[model_name]
     verses = read_king_james(text)
     if quick:
@@ -108,6 +112,13 @@ def main(
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(result, indent=1) + "\n")
+    if figure is not None:
+        part, hit = [*right.items()][-1]
+        labels = labels_of(parts[part])
+        said = np.where(hit, labels, 1 - labels)
+        display = plots.ConfusionMatrixDisplay.from_predictions(labels, said, display_labels=TESTAMENTS)
+        display.figure.suptitle(f"{model_name}, {part} chapters", fontsize="medium")
+        print(display.save(figure))
     return result
 
 
@@ -271,5 +282,15 @@ if __name__ == "__main__":
     parser.add_argument("--output", type=Path, help="a JSON file for what was measured")
     parser.add_argument("--skip-test", action="store_true", help="to choose settings by the validation chapters alone")
     parser.add_argument("--quick", action="store_true", help="a tenth of the chapters and small networks")
+    parser.add_argument("--figure", type=Path, help="a picture of how many verses were taken for which testament")
     given = parser.parse_args()
-    main(given.model, given.seed, given.backend, given.text, given.output, not given.skip_test, given.quick)
+    main(
+        given.model,
+        given.seed,
+        given.backend,
+        given.text,
+        given.output,
+        not given.skip_test,
+        given.quick,
+        figure=given.figure,
+    )

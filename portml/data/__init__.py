@@ -5,6 +5,7 @@ NumPy is all that importing this needs; Pillow reads PNG and JPEG files, and poo
 
 from __future__ import annotations
 
+from portml.data import text
 from portml.data.archive import load_npz
 from portml.data.classification import ClassificationData
 from portml.data.dataset import ArrayDataset, Dataset
@@ -51,5 +52,6 @@ __all__ = [
     "read_table",
     "resize_bilinear",
     "stratified_split",
+    "text",
     "to_image_shape",
 ]

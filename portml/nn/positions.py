@@ -12,7 +12,7 @@ from portml.errors import ArgumentError, RangeError, ShapeError
 from portml.nn.initialisation import generator_for
 from portml.nn.module import Module
 from portml.random import Generator
-from portml.random.arguments import checked_count
+from portml.random.arguments import checked_count, checked_finite, checked_integer
 
 __all__ = ["LearnedPositions", "RotaryPositions", "SinusoidalPositions"]
 
@@ -31,7 +31,11 @@ class SinusoidalPositions(Module):
     """
 
     def __init__(self, max_len: int, dim: int, base: float = 10000.0) -> None:
-        self.max_len, self.dim, self.base = checked_count("max_len", max_len), checked_count("dim", dim), base
+        self.max_len, self.dim, self.base = (
+            checked_count("max_len", max_len),
+            checked_count("dim", dim),
+            _checked_base(base),
+        )
         self._tables: dict[Any, Array] = {}
 
     def forward(self, x: Array, offset: int = 0) -> Array:
@@ -110,7 +114,7 @@ class RotaryPositions(Module):
     def __init__(self, max_len: int, dim: int, base: float = 10000.0, interleaved: bool = False) -> None:
         if checked_count("dim", dim) % 2:
             raise ArgumentError(f"dim: expected an even number of features to turn in pairs, got {dim}")
-        self.max_len, self.dim, self.base = checked_count("max_len", max_len), dim, base
+        self.max_len, self.dim, self.base = checked_count("max_len", max_len), dim, _checked_base(base)
         self.interleaved = interleaved
         self._tables: dict[Any, tuple[Array, Array]] = {}
 
@@ -147,8 +151,14 @@ def refuse_beyond(module: Module, x: Array, offset: int, max_len: int, dim: int 
     name = type(module).__name__
     if len(x.shape) < 2 or (dim is not None and x.shape[-1] != dim):
         raise ShapeError(f"{name}: expected (..., length, {dim or 'n_features'}), got {tuple(x.shape)}")
-    if offset < 0 or offset + x.shape[-2] > max_len:
+    if checked_integer("offset", offset) < 0 or offset + x.shape[-2] > max_len:
         raise RangeError(
             f"{name}: positions {offset} to {offset + x.shape[-2] - 1} were asked for, there are {max_len}; "
             "shorten the sequence or build it with a larger max_len"
         )
+
+
+def _checked_base(base: float) -> float:
+    if checked_finite("base", base) <= 0:
+        raise RangeError(f"base: expected a number above 0, got {base}")
+    return base

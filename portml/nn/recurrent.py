@@ -247,6 +247,10 @@ class RNN(_Recurrent):
         super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, **options)
         self.nonlinearity = nonlinearity
 
+    def extra_repr(self) -> str:
+        """Sizes, and what is not as usual."""
+        return super().extra_repr() + ("" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity!r}")
+
     def forward(self, x: Array, hx: Array | None = None, *, lengths: Any = None) -> tuple[Array, Array]:
         """Walk through the sequences.
 
@@ -257,7 +261,8 @@ class RNN(_Recurrent):
             First states, for a single sequence without N; None is zeros.
         lengths : integers (N,), optional
             How many steps of each sequence count.  At the others the result is zero; the state at the end is that
-            after the last step that counts, and the way back begins there.
+            after the last step that counts, and the way back begins there: what PyTorch gives for a packed sequence,
+            in any order of lengths.
 
         Raises
         ------

@@ -110,6 +110,10 @@ class RNNCell(_Cell):
         super().__init__(input_size, hidden_size, bias, rng=rng, backend=backend, dtype=dtype)
         self.nonlinearity = nonlinearity
 
+    def extra_repr(self) -> str:
+        """Sizes, and what is not as usual."""
+        return super().extra_repr() + ("" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity!r}")
+
     def forward(self, x: Array, hx: Array | None = None) -> Array:
         """The state after `x`; before it `hx`, (N, hidden_size) or (hidden_size,), or zeros."""
         arrays = self._arrays(x, None if hx is None else (hx,))

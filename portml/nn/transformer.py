@@ -385,12 +385,15 @@ class Transformer(Module):
     @staticmethod
     def generate_square_subsequent_mask(size: int, *, backend: str | Backend | None = None) -> Array:
         """-∞ above the diagonal and 0 elsewhere, (size, size): what lets no position see a later one."""
+        checked_count("size", size)
         opened = get_backend(backend)
         return opened.xp.triu(opened.full((size, size), float("-inf")), k=1)
 
 
 def _copied(layer: Module) -> Module:
     """A copy whose generators are others than those of the layer."""
+    if not isinstance(layer, Module):
+        raise ArgumentError(f"layer: expected a module to copy, got a {type(layer).__name__}")
     made = copy.deepcopy(layer)
     for ours, theirs in zip(made.modules(), layer.modules(), strict=True):
         for name, value in list(vars(theirs).items()):

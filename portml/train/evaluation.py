@@ -82,7 +82,25 @@ def measure(loss: Array, output: Array, targets: Array, metrics: Mapping[str, Me
 
 
 def as_dataset(data: Samples) -> ArrayDataset:
-    """A data set of a pair of arrays; a data set as it is."""
+    """A data set of a pair of arrays; a data set as it is.
+
+    Raises
+    ------
+    ArgumentError
+        If it is neither, as a loader is, whose batches are made already.
+    DataError
+        If its samples have other parts than an input and a target.
+    """
+    if not isinstance(data, tuple) and not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
+        raise ArgumentError(
+            f"data: expected a data set or a pair of arrays, got a {type(data).__name__}; batches are made here"
+        )
+    parts = len(data) if isinstance(data, tuple) else len(data[0:1])
+    if parts != 2:
+        raise DataError(
+            f"data: expected inputs and targets, got samples of {parts} parts; leave the others out, as lengths, which "
+            "models of symbols see from the padding, or write the loop over a loader"
+        )
     return ArrayDataset(*data) if isinstance(data, tuple) else data
 
 

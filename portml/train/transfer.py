@@ -17,6 +17,7 @@ from portml.autograd.parameter import Parameter
 from portml.backends import is_tensor
 from portml.errors import ArgumentError, CheckpointError
 from portml.nn import Module
+from portml.random.arguments import checked_real
 
 __all__ = [
     "Matching",
@@ -234,7 +235,7 @@ def discriminative_groups(
     >>> [group["lr"] for group in discriminative_groups(model, 0.1, decay=0.5)]
     [0.025, 0.05, 0.1]
     """
-    if not lr > 0 or not 0 < decay <= 1:
+    if not checked_real("lr", lr) > 0 or not 0 < checked_real("decay", decay) <= 1:
         raise ArgumentError(f"lr, decay: expected lr > 0 and decay in (0, 1], got {lr!r} and {decay!r}")
     if stages is None:
         listed: list[tuple[str, ...]] = [

@@ -105,7 +105,9 @@ def test_testaments_are_told_apart_by_the_order_of_two_words(model: str, scriptu
     quick: dict[str, Any] = {"dim": 16, "hidden_size": 16, "n_layers": 1, "dropout": 0.0, "lr": 0.02}
     settings = None if model == "naive-bayes" else module["NetworkSettings"](**quick, epochs=6, batch_size=16)
     output = tmp_path / "results" / "run.json"
-    module["main"](model, 0, "numpy", str(scripture), output, settings=settings)
+    figure = tmp_path / "confusion.png"
+    module["main"](model, 0, "numpy", str(scripture), output, settings=settings, figure=figure)
+    assert figure.read_bytes().startswith(b"\x89PNG")
     result = json.loads(output.read_text())
     assert result["always_old"] == 0.5
     assert result["test_accuracy"] > 0.9

@@ -291,3 +291,10 @@ def test_what_does_not_fit_is_refused_by_name(case: str) -> None:
     call, error, message = REFUSED[case]
     with pytest.raises(error, match=message):
         call()
+
+
+def test_what_is_not_as_usual_is_told() -> None:
+    layer = nn.RNN(3, 4, num_layers=2, nonlinearity="relu", rng=0, backend="numpy")
+    assert repr(layer) == "RNN(3, 4, num_layers=2, nonlinearity='relu')"
+    assert repr(nn.RNNCell(3, 4, nonlinearity="relu", rng=0, backend="numpy")) == "RNNCell(3, 4, nonlinearity='relu')"
+    assert repr(nn.RNN(3, 4, rng=0, backend="numpy")) == "RNN(3, 4)"

@@ -45,6 +45,56 @@ def test_frozen_parameters_are_told_apart(backend):
     assert str(found).endswith("4 parameters are learnt, 12 are frozen")
 
 
+@pytest.mark.parametrize(("kind", "gates"), [(nn.RNN, 1), (nn.GRU, 3), (nn.LSTM, 4)])
+def test_a_recurrent_layer_costs_both_matrices_at_every_step_in_both_directions(backend, kind, gates):
+    layer = kind(5, 4, num_layers=2, bidirectional=True, rng=0, backend=backend)
+    found = nn.summary(layer, (7, 3, 5), show=False)
+    of_a_step = sum(2 * gates * (width * 4 + 4 * 4) for width in (5, 2 * 4))
+    assert found.multiply_adds == 7 * 3 * of_a_step
+    assert found.rows[0].output_shape[0] == (7, 3, 8)
+
+
+def test_a_recurrent_cell_costs_one_step(backend):
+    assert nn.summary(nn.LSTMCell(5, 4, rng=0, backend=backend), (3, 5), show=False).multiply_adds == 3 * 16 * (5 + 4)
+
+
+class _Attending(nn.Module):
+    def __init__(self, backend, **options):
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True, rng=0, backend=backend)
+        self.options = options
+
+    def forward(self, x):
+        return self.attention(x, x, x, **self.options)[0]
+
+
+@pytest.mark.parametrize("need_weights", [False, True])
+@pytest.mark.parametrize("memory", [False, True], ids=["itself", "memory"])
+def test_attention_costs_its_products_and_those_of_every_pair_of_positions(backend, need_weights, memory):
+    class Looking(_Attending):
+        def forward(self, x, y):
+            return self.attention(x, y if memory else x, y if memory else x, **self.options)[0]
+
+    n, queries, keys, width = 3, 5, 6 if memory else 5, 8
+    found = nn.summary(Looking(backend, need_weights=need_weights), [(n, queries, width), (n, 6, width)], show=False)
+    products = n * width * width * (2 * queries + 2 * keys)
+    assert found.multiply_adds == products + n * 2 * width * queries * keys
+
+
+def test_of_causal_attention_pairs_with_the_future_cost_nothing(backend):
+    found = nn.summary(_Attending(backend, need_weights=False, is_causal=True), (3, 5, 8), show=False)
+    assert found.multiply_adds == 3 * (5 * 4 * 8 * 8 + 2 * 8 * (1 + 2 + 3 + 4 + 5))
+
+
+def test_a_gpt_costs_the_same_with_either_kind_of_positions(backend):
+    shapes = {"vocabulary": 7, "context": 6, "dim": 8, "n_heads": 2, "n_layers": 1, "rng": 0, "backend": backend}
+    learned, rotary = (
+        nn.summary(nn.models.GPT(**shapes, positions=positions), (2, 6), dtype="int64", show=False)
+        for positions in ("learned", "rotary")
+    )
+    assert learned.multiply_adds == rotary.multiply_adds
+    assert learned.multiply_adds == 2 * (6 * (12 * 8 * 8 + 7 * 8) + 2 * 8 * 21)
+
+
 def test_several_inputs_and_symbols_have_types_of_their_own(backend):
     bilinear = nn.Bilinear(3, 4, 2, rng=0, backend=backend)
     assert nn.summary(bilinear, [(5, 3), (5, 4)], show=False).multiply_adds == 5 * (3 * 2 * 4 + 2 * 4)

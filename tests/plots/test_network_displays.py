@@ -173,3 +173,9 @@ def test_the_examples_chapters_have_a_figure_each(tmp_path: Path) -> None:
     example: dict[str, Any] = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "draw_the_guide.py"))
     assert example["main"](tmp_path, "numpy", [example["techniques"]]) == 3
     assert {path.stem for path in tmp_path.iterdir()} == {"20_penalties", "21_batch_norm", "22_dropout"}
+    assert example["attention"] in example["CHAPTERS"]
+    maps = dict(example["attention"]("numpy", steps=(1, 1)))
+    assert {name: display.weights.shape for name, display in maps.items()} == {
+        "18_attention": (4, 7, 6),
+        "19_attention": (2, 4, 5, 5),
+    }

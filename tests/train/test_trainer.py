@@ -8,7 +8,8 @@ import pytest
 
 from portml.autograd import Tensor, grad_enabled
 from portml.backends import Array, Backend, backend_of, to_numpy
-from portml.data import ArrayDataset
+from portml.data import ArrayDataset, DataLoader
+from portml.data.text import SequenceDataset
 from portml.errors import ArgumentError, DataError, DivergenceError, PortmlError, RangeError, ShapeError
 from portml.metrics import accuracy
 from portml.nn import CrossEntropyLoss, Dropout, Linear, Module, MSELoss, Sequential
@@ -168,7 +169,7 @@ def test_labels_out_of_range_are_refused(label: int, backend: Backend) -> None:
 
 def test_bad_arguments_are_named() -> None:
     trainer, data = small_trainer(), images()
-    nothing = np.zeros((0, 1, 4, 4), np.float32), np.zeros(0, np.int64)
+    nothing, rows = (np.zeros((0, 1, 4, 4), np.float32), np.zeros(0, np.int64)), SequenceDataset([[1]], [0])
     refused: list[tuple[type[PortmlError], str, Any]] = [
         (DataError, "inputs: expected at least one sample", lambda: trainer.fit(nothing)),
         (DataError, "inputs: expected at least one sample", lambda: trainer.evaluate(nothing)),
@@ -180,6 +181,9 @@ def test_bad_arguments_are_named() -> None:
         (ArgumentError, "batch_size: .*got 0", lambda: trainer.fit(data, batch_size=0)),
         (ArgumentError, "batch_size: .*got 0", lambda: trainer.predict(data.inputs, batch_size=0)),
         (ArgumentError, "checkpoint_every: .*got 0", lambda: trainer.fit(data, checkpoint_every=0)),
+        (DataError, "data: .*got samples of 3 parts", lambda: trainer.fit(rows)),  # type: ignore[arg-type]  # bad
+        (DataError, "data: .*got samples of 1 parts", lambda: trainer.fit((data.inputs,))),  # type: ignore[arg-type]  # bad
+        (ArgumentError, "data: .*got a DataLoader", lambda: trainer.fit(DataLoader(data))),  # type: ignore[arg-type]  # bad
         (ArgumentError, "seed: .*got -1", lambda: trainer.fit(data, seed=-1)),
         (ShapeError, "5", lambda: trainer.predict(np.zeros((2, 5), np.float32))),
     ]

@@ -323,6 +323,7 @@ def test_an_optimizer_moves_each_stage_by_its_own_rate(backend: Backend) -> None
         ({"stages": ["features"]}, "classifier.weight, classifier.bias are in no stage"),
         ({"stages": ["features", "features.0", "*"]}, "'features.0',. fit no parameter that is in no stage before"),
         ({"stages": ["*", "zzz"]}, "'zzz',. fit no parameter"),
+        ({"lr": "fast"}, "lr: expected a number"),
         ({"lr": 0.0}, "lr, decay: expected lr > 0"),
         ({"lr": float("nan")}, "lr, decay: expected lr > 0"),
         ({"decay": 0.0}, "decay in .0, 1."),

@@ -9,9 +9,10 @@ from typing import Any
 from portml.backends import Array, backend_of, device_of, namespace, operations, to_numpy
 from portml.backends.kernels.attention import scaled_dot_product_attention
 from portml.backends.kernels.linear import linear
-from portml.errors import RangeError
+from portml.errors import DtypeError, RangeError
 from portml.nn.attention import MultiheadAttention, heads_apart, heads_beside
 from portml.nn.evaluation_mode import evaluating
+from portml.random.arguments import checked_finite, checked_integer
 
 __all__ = ["DecodingCache", "Translating", "decoded_further"]
 
@@ -169,17 +170,22 @@ class Translating:
         log_probability : array (N,)
             Of the target, its end included and not divided by anything.  Both without N if the source had none.
         """
-        if width < 1:
+        if checked_integer("width", width) < 1:
             raise RangeError(f"width: expected at least 1, got {width}")
-        n = self.max_len if max_new_tokens is None else max_new_tokens
+        checked_finite("length_penalty", length_penalty)
+        n = self.max_len if max_new_tokens is None else checked_integer("max_new_tokens", max_new_tokens)
         if not 0 <= n <= self.max_len:
             raise RangeError(
                 f"max_new_tokens: expected 0..{self.max_len}, as many as there are positions, got {max_new_tokens}"
             )
         model: Any = self
         for name, symbol in (("start", start), ("stop", stop)):
-            if not 0 <= symbol < self.vocabulary:
+            if not 0 <= checked_integer(name, symbol) < self.vocabulary:
                 raise RangeError(f"{name}: expected one of the {self.vocabulary} symbols of a target, got {symbol}")
+        if isinstance(source, str):
+            raise DtypeError(
+                f"source: expected integers, got the text {source[:20]!r}; encode it with a tokenizer first"
+            )
         source = backend_of(next(model.parameters()).value).asarray(source)
         flat = len(source.shape) == 1
         with evaluating(model):

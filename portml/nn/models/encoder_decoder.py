@@ -19,11 +19,12 @@ from portml.nn.dropout import Dropout
 from portml.nn.embedding import Embedding
 from portml.nn.initialisation import generator_for
 from portml.nn.models.decoding import DecodingCache, Translating, decoded_further
+from portml.nn.models.tokens import refuse_unfit_tokens
 from portml.nn.module import Module
 from portml.nn.positions import LearnedPositions, SinusoidalPositions
 from portml.nn.transformer import Transformer
 from portml.random import Generator
-from portml.random.arguments import checked_real
+from portml.random.arguments import checked_count, checked_real
 
 __all__ = ["EncoderDecoder"]
 
@@ -99,7 +100,11 @@ class EncoderDecoder(Module, Translating):
         if not 0 <= checked_real("attention_dropout", attention_dropout) <= 1:
             raise RangeError(f"attention_dropout: expected a probability in [0, 1], got {attention_dropout!r}")
         rng = generator_for(rng, backend)
-        n_encoders, n_decoders = (n_layers, n_layers) if isinstance(n_layers, int) else n_layers
+        if isinstance(n_layers, tuple) and len(n_layers) != 2:
+            raise ArgumentError(f"n_layers: expected a number or a pair, of encoder and decoder, got {n_layers}")
+        if checked_count("max_len", max_len) < 1:
+            raise ArgumentError(f"max_len: expected at least 1, got {max_len}")
+        n_encoders, n_decoders = n_layers if isinstance(n_layers, tuple) else (n_layers, n_layers)
         self.vocabulary, self.max_len, self.padding_idx = target_vocabulary or source_vocabulary, max_len, padding_idx
         self.scale = math.sqrt(dim)
         self.source_embedding = _table(source_vocabulary, dim, padding_idx, rng, dtype)
@@ -208,8 +213,7 @@ def _table(vocabulary: int, dim: int, padding_idx: int, rng: Generator, dtype: s
 
 
 def _check_tokens(name: str, tokens: Array, longest: int) -> None:
-    if len(tokens.shape) != 2 or tokens.shape[1] == 0:
-        raise ShapeError(f"{name}: expected integers (N, length) of at least one symbol, got {tuple(tokens.shape)}")
+    refuse_unfit_tokens(name, tokens, at_least=1)
     if dtype_kind(tokens.dtype) not in ("int", "uint"):
         raise DtypeError(f"{name}: expected integers, the numbers of symbols, got {tokens.dtype}")
     if tokens.shape[1] > longest:

@@ -196,6 +196,8 @@ def _beam(model: Any, tokens: Array, n: int, width: int) -> tuple[Array, Array]:
 
 def _checked_prompt(model: Any, prompt: Any, n: int) -> tuple[Array, bool]:
     """The prompt as int64 (N, L) where the model is, and whether it had no N."""
+    if isinstance(prompt, str):
+        raise DtypeError(f"prompt: expected integers, got the text {prompt[:20]!r}; encode it with a tokenizer first")
     tokens = backend_of(next(model.parameters()).value).asarray(prompt)
     if dtype_kind(tokens.dtype) not in ("int", "uint") and 0 not in tokens.shape:
         raise DtypeError(f"prompt: expected integers, got {tokens.dtype}")

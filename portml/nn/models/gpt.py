@@ -18,6 +18,7 @@ from portml.nn.embedding import Embedding
 from portml.nn.initialisation import generator_for
 from portml.nn.linear import Linear
 from portml.nn.models.generation import Generating
+from portml.nn.models.tokens import refuse_unfit_tokens
 from portml.nn.module import Module
 from portml.nn.normalisation import LayerNorm
 from portml.nn.positions import LearnedPositions, RotaryPositions
@@ -127,8 +128,7 @@ class GPT(Module, Generating):
     def forward(self, tokens: Array, cache: KeyValueCache | None = None) -> Array:
         """Logits of what follows each symbol; with a cache, `tokens` go on where it ends, and are added to it."""
         start = 0 if cache is None else cache.length
-        if len(tokens.shape) != 2:
-            raise ShapeError(f"tokens: expected integers (N, L), got {tuple(tokens.shape)}")
+        refuse_unfit_tokens("tokens", tokens)
         if cache is not None:
             cache.refuse_unless_of(tokens.shape[0], self)
         if start + tokens.shape[1] > self.context:

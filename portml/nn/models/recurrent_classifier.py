@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from portml.backends import Array, Backend, namespace, operations
-from portml.errors import ArgumentError, ShapeError
+from portml.errors import ArgumentError
 from portml.nn.dropout import Dropout
 from portml.nn.embedding import Embedding
 from portml.nn.evaluation_mode import evaluating
 from portml.nn.functional import softmax
 from portml.nn.initialisation import generator_for
 from portml.nn.linear import Linear
+from portml.nn.models.tokens import refuse_unfit_tokens
 from portml.nn.models.transformer_classifier import masked_mean
 from portml.nn.module import Module
 from portml.nn.recurrent import GRU, LSTM, RNN
@@ -98,11 +99,10 @@ class RecurrentClassifier(Module):
 
         Raises
         ------
-        ShapeError
-            If the tokens are not (N, L).
+        ArgumentError, ShapeError
+            If the tokens are no array (N, L), with one step at least.
         """
-        if len(tokens.shape) != 2:
-            raise ShapeError(f"tokens: expected integers (N, L), got {tuple(tokens.shape)}")
+        refuse_unfit_tokens("tokens", tokens, at_least=1)
         padding = None if self.padding_idx is None else operations.equal(tokens, self.padding_idx)
         lengths = None if padding is None else _lengths(padding)
         states, end = self.recurrent(self.dropout(self.embedding(tokens)), lengths=lengths)

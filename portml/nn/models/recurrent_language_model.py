@@ -7,11 +7,12 @@ from typing import Any
 
 from portml.autograd import Tensor
 from portml.backends import Array, Backend, operations
-from portml.errors import ArgumentError, ShapeError
+from portml.errors import ArgumentError
 from portml.nn.embedding import Embedding
 from portml.nn.initialisation import generator_for
 from portml.nn.linear import Linear
 from portml.nn.models.generation import Generating
+from portml.nn.models.tokens import refuse_unfit_tokens
 from portml.nn.module import Module
 from portml.nn.recurrent import GRU, LSTM, RNN
 from portml.random import Generator
@@ -105,11 +106,10 @@ class RecurrentLanguageModel(Module, Generating):
 
         Raises
         ------
-        ShapeError
-            If the tokens are not (N, L).
+        ArgumentError, ShapeError
+            If the tokens are no array (N, L).
         """
-        if len(tokens.shape) != 2:
-            raise ShapeError(f"tokens: expected integers (N, L), got {tuple(tokens.shape)}")
+        refuse_unfit_tokens("tokens", tokens)
         y, end = self.recurrent(self.embedding(tokens), None if cache is None else cache.value)
         if cache is not None:
             cache.keep(end)

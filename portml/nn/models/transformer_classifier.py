@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from portml.backends import Array, Backend, operations
-from portml.errors import ArgumentError, ShapeError
+from portml.errors import ArgumentError
 from portml.nn.containers import ModuleList
 from portml.nn.dropout import Dropout
 from portml.nn.embedding import Embedding
@@ -13,11 +13,13 @@ from portml.nn.evaluation_mode import evaluating
 from portml.nn.functional import softmax
 from portml.nn.initialisation import generator_for
 from portml.nn.linear import Linear
+from portml.nn.models.tokens import refuse_unfit_tokens
 from portml.nn.module import Module
 from portml.nn.normalisation import LayerNorm
 from portml.nn.positions import LearnedPositions, SinusoidalPositions
 from portml.nn.transformer import TransformerEncoderLayer
 from portml.random import Generator
+from portml.random.arguments import checked_count
 
 __all__ = ["TransformerClassifier"]
 
@@ -76,15 +78,14 @@ class TransformerClassifier(Module):
         options: dict[str, Any] = {"activation": activation, "batch_first": True, "norm_first": norm_first}
         self.layers = ModuleList(
             TransformerEncoderLayer(dim, n_heads, dim_feedforward, dropout, **options, rng=rng, dtype=dtype)
-            for _ in range(n_layers)
+            for _ in range(checked_count("n_layers", n_layers))
         )
         self.norm = LayerNorm(dim, backend=rng.backend, dtype=dtype) if norm_first else None
         self.classifier = Linear(dim, n_classes, rng=rng, dtype=dtype)
 
     def forward(self, tokens: Array, *, need_weights: bool = False) -> Any:
         """Logits, and with `need_weights` a list of every layer's attention weights, (N, n_heads, L, L)."""
-        if len(tokens.shape) != 2:
-            raise ShapeError(f"tokens: expected integers (N, L), got {tuple(tokens.shape)}")
+        refuse_unfit_tokens("tokens", tokens)
         padding = None if self.padding_idx is None else operations.equal(tokens, self.padding_idx)
         x = self.dropout(self.positions(self.embedding(tokens)))
         weights = []

@@ -101,5 +101,9 @@ def test_what_does_not_exist_is_refused(backend):
     with pytest.raises(ArgumentError, match="pooling: expected one of 'mean', 'max', 'last', got 'sum'"):
         RecurrentClassifier(9, pooling="sum")
     model = RecurrentClassifier(9, dim=2, hidden_size=2, rng=0, backend=backend)
-    with pytest.raises(ShapeError, match=r"tokens: expected integers \(N, L\), got \(3,\)"):
+    with pytest.raises(ShapeError, match=r"tokens: expected integers \(N, L\).*, got \(3,\)"):
         model(backend.asarray(np.asarray([1, 2, 3])))
+    with pytest.raises(ShapeError, match=r"tokens: expected integers \(N, L\) of at least one symbol, got \(2, 0\)"):
+        model(backend.asarray(np.zeros((2, 0), dtype="int64")))
+    with pytest.raises(ArgumentError, match=r"tokens: expected an array of integers \(N, L\), got list"):
+        model([[1, 2, 3]])
