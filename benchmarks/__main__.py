@@ -22,6 +22,7 @@ from benchmarks.side_by_side import Measurement, measure
 
 MODULES = (
     "training_steps",
+    "convolution",
     "recurrent",
     "transformer",
     "classical_linear",
