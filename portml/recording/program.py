@@ -145,7 +145,7 @@ class Program:
             writer = self._backend.writer(kernel, function)
             if writer is None:
                 function = _Storing(kernel, function)
-            elif hasattr(writer, "nin"):
+            elif hasattr(writer, "nin") and kernel.name not in ("maximum", "minimum"):  # of which NumPy warns
                 return f"{self._named(_clean(kernel.name), writer)}({', '.join([*arguments, self._expression(out)])})"
             else:
                 function = writer

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import gc
+import tracemalloc
 import weakref
+from threading import Thread
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import given as given_any
+from hypothesis import strategies as st
 
 import portml
 from portml import nn, optim
@@ -285,3 +290,165 @@ def test_parts_changed_in_place_count(backend, change):
         return lambda x: model(x)
 
     assert compare_sides(backend, frozen, between) >= 6
+
+
+# --- Memory -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_caller_does_to_results_harms_nothing():
+    step = portml.capture(lambda x: (operations.ones_like(x), portml.namespace(x).zeros((2,)), x * 2.0, x))
+    for number in range(6):
+        results = step(np.full(2, float(number)))
+        assert [result.numpy().tolist() for result in results] == [[1, 1], [0, 0], [2 * number] * 2, [number] * 2]
+        for result in results:
+            result.value[...] = 99
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        lambda x: x[:, :133],
+        lambda x: x[::2, ::3],
+        lambda x: x[::-1, ::-1],
+        lambda x: x.T,
+        lambda x: x[:, :2],
+        lambda x: np.broadcast_to(x[0], x.shape),
+        lambda x: x[:0],
+    ],
+    ids=["columns", "steps", "backward", "turned", "wide gaps", "repeated", "empty"],
+)
+def test_sums_over_gaps_are_rounded_alike(cut):
+    def step(x):
+        xp = portml.namespace(x)
+        return xp.sum(xp.exp(x)), xp.sum(x, axis=1), xp.sum(x, axis=0)
+
+    draws = np.random.default_rng(0)
+    check(step, [(cut(draws.standard_normal((100, 200)).astype("float32")),) for _ in range(5)], 3)
+
+
+def test_a_mean_of_half_precision_is_added_up_as_ever():
+    draws = np.random.default_rng(0)
+    rows = [(draws.standard_normal((50, 40)).astype("float16"),) for _ in range(6)]
+    check(lambda x: (operations.mean(x), operations.mean(x, axis=0)), rows, 4)
+
+
+def test_memory_does_not_grow_with_replays():
+    model = nn.Linear(6, 6, rng=0)
+    step = portml.capture(whole(model, optim.Adam(model.parameters())))
+    x = np.ones((5, 6), "float32")
+    for _ in range(20):
+        step(x)
+    tracemalloc.start()
+    try:
+        for _ in range(5):
+            step(x)
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(400):
+            step(x)
+        assert tracemalloc.get_traced_memory()[0] - before < 40_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_threads_wait_for_each_other():
+    def step(x):
+        return operations.exp(x) * 2.0 + operations.sum(x)
+
+    captured = portml.capture(step)
+    wrong = []
+
+    def work(start):
+        for number in range(60):
+            x = np.full(3 + number % 3, (start + number) / 100)
+            if not same_bits(captured(x), step(portml.Tensor(x))):
+                wrong.append((start, number))
+
+    threads = [Thread(target=work, args=(1000 * i,)) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in threads)
+    assert not wrong
+    assert captured.replays > 100
+
+
+def test_a_step_that_runs_as_it_is_may_call_itself():
+    def halved(x):
+        return x if float(to_numpy(portml.namespace(x).max(x))) < 1 else captured(x / 2.0)
+
+    captured = portml.capture(halved, fallback=True)
+    captured(np.asarray([0.5]))
+    assert captured(np.asarray([8.0])).numpy().tolist() == [0.5]
+
+
+# --- Any graph of operations ------------------------------------------------------------------------------------------
+
+UNARY = ["exp", "tanh", "negative", "abs", "square", "sign", "floor", "sqrt"]
+BINARY = ["add", "subtract", "multiply", "maximum", "minimum", "divide", "hypot", "copysign"]
+REDUCED = ["sum", "mean", "max", "min"]
+
+
+def calculated(kind, choice, u, v):
+    """One operation of a random graph, on arrays (3, 4)."""
+    shape = (3, 4)
+    if kind == "unary":
+        return getattr(operations, UNARY[choice % len(UNARY)])(u)
+    if kind == "binary":
+        return getattr(operations, BINARY[choice % len(BINARY)])(u, v)
+    if kind == "number":
+        return getattr(operations, BINARY[choice % 3])(u, float(choice % 7) - 3.0)
+    if kind == "where":
+        return operations.where(u > 0.0, u, v)
+    if kind == "reduce":
+        reduced = getattr(operations, REDUCED[choice % len(REDUCED)])(u, axis=choice % 2, keepdims=True)
+        return operations.broadcast_to(reduced, shape)
+    if kind == "turn":
+        return operations.permute_dims(operations.reshape(u, (4, 3)), (1, 0))
+    if kind == "flip":
+        return u[:, ::-1] if choice % 2 else operations.flip(u, axis=0)
+    if kind == "write":
+        into = operations.zeros_like(u.value)
+        operations.write_into(operations.reshape(into, (4, 3)), operations.reshape(v.value, (4, 3)))
+        return portml.Tensor(into)
+    if kind == "join":
+        return operations.concat([u[:1], v[1:]], axis=0)
+    if kind == "stack":
+        return operations.stack([u, v], axis=choice % 3)[(slice(None),) * (choice % 3) + (0,)]
+    if kind == "product":
+        return operations.matmul(u, operations.matmul(operations.permute_dims(v, (1, 0)), u))
+    return operations.astype(u, u.dtype, copy=bool(choice % 2))
+
+
+KINDS = [
+    *("unary", "binary", "number", "where", "reduce", "turn", "flip", "write", "join", "stack", "product", "astype"),
+]
+CALLS = st.tuples(st.sampled_from(KINDS), *[st.integers(0, 100)] * 3)
+
+
+@settings(
+    max_examples=40, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given_any(
+    calls=st.lists(CALLS, min_size=2, max_size=14), returned=st.lists(st.integers(0, 100), min_size=1, max_size=3)
+)
+def test_any_graph_of_operations_is_replayed_bit_for_bit(backend, calls, returned):
+    held = backend.asarray(np.random.default_rng(1).standard_normal((3, 4)).astype("float32"))
+
+    def step(x, y):
+        pool = [x, y, portml.Tensor(held)]
+        for kind, choice, one, other in calls:
+            pool.append(calculated(kind, choice, pool[one % len(pool)], pool[other % len(pool)]))
+        return tuple(pool[i % len(pool)] for i in [*returned, len(pool) - 1])
+
+    captured = portml.capture(step)
+    draws, kept = np.random.default_rng(0), []
+    with np.errstate(all="ignore"):
+        for number in range(5):
+            x, y = (backend.asarray(draws.standard_normal((3, 4)).astype("float32")) for _ in range(2))
+            y = x if number == 3 else y
+            kept.append((step(portml.Tensor(x), portml.Tensor(y)), captured(x, y)))
+    for expected, result in kept:
+        for one, other in zip(expected, result, strict=True):
+            assert np.array_equal(to_numpy(one), to_numpy(other), equal_nan=True)
+    assert captured.replays == 3
