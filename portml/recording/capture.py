@@ -56,7 +56,8 @@ def capture(step: Callable[..., Any], *, fallback: bool = False) -> Capture:
     ------
     CaptureError
         At a call, once it is seen that the step cannot be replayed: it reads numbers on the host, works on arrays
-        beside `portml.namespace`, or does something else at each call.  The step has been taken then.
+        beside `portml.namespace`, writes into an argument, gives shapes that depend on numbers, or does something else
+        at each call.  The step has been taken then.
 
     Examples
     --------
