@@ -13,6 +13,7 @@ import torch
 
 from benchmarks.side_by_side import Case, run
 from portml import Tensor, nn
+from portml.backends import to_numpy
 
 SHAPE = (32, 64, 32, 32)
 
@@ -56,13 +57,13 @@ def _case(
         ours.zero_grad()
         our_x.grad = None
         ours(our_x).backward(our_g)
-        return [our_x.grad.numpy(), *[parameter.grad.numpy() for parameter in ours.parameters()]]
+        return [to_numpy(each.grad) for each in (our_x, *ours.parameters())]
 
     def their_step() -> list[Any]:
         theirs.zero_grad(set_to_none=True)
         their_x.grad = None
         theirs(their_x).backward(their_g)
-        return [their_x.grad.numpy(), *[parameter.grad.numpy() for parameter in theirs.parameters()]]
+        return [np.asarray(each.grad) for each in (their_x, *theirs.parameters())]
 
     return Case(f"{name}, 32×32, batch 32", step, their_step, _agree, bar, pure_bar)
 

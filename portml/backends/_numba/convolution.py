@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portml.backends._numba import COMPILED
+from portml.backends._numba.depthwise import correlate_channels, fits_channels, kernel_gradient
 from portml.backends._numpy.blocks import given, workspace
 from portml.backends._numpy.normalisation import given_where_needed
 from portml.backends.kernels.convolution import (
@@ -83,6 +84,11 @@ def _(
         y = _correlate(x, weight, before, geometry.positions, bias, out)
         if y is not None:
             return y
+    elif fits_channels(geometry, x, weight) and (bias is None or bias.dtype == x.dtype):
+        y = correlate_channels(x, weight, (geometry.frame[2][0], geometry.frame[3][0]), geometry.positions)
+        if bias is not None:
+            y += bias[:, None, None]
+        return given(y, out)
     statics = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     return convolution.kernel.table["numpy"](x, weight, bias, **statics, out=out)
 
@@ -129,6 +135,12 @@ def _(
             turned = weight[:, :, ::-1, ::-1].swapaxes(0, 1)
             dx = _correlate(g, turned, (2 - before[0], 2 - before[1]), geometry.input[2:], None, to_x)
         dweight = _weight_gradient(g, x, before) if needs[1] else None
+    elif fits_channels(geometry, x, weight) and g.dtype == x.dtype:
+        before = geometry.frame[2][0], geometry.frame[3][0]
+        around = weight.shape[2] - 1 - before[0], weight.shape[3] - 1 - before[1]
+        if needs[0] and min(around) >= 0:
+            dx = correlate_channels(g, weight[:, :, ::-1, ::-1], around, geometry.input[2:])
+        dweight = kernel_gradient(g, x, before, weight.shape) if needs[1] else None
     left = needs[0] and dx is None, needs[1] and dweight is None, needs[2]
     rest = numpy(g, saved, x, weight, bias, needs=left, **statics)
     dx, dweight = (rest[0] if dx is None else dx), (rest[1] if dweight is None else dweight)

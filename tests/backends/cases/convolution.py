@@ -31,6 +31,7 @@ def convolution_cases(draw: Draw) -> Iterator[Case]:
     yield drawn((2, 3, 9), (4, 3, 4), stride=(2,), padding=((2, 1),))
     yield drawn((8, 32, 6, 9), (33, 32, 3, 3), padding=((1, 1), (2, 0)))
     yield drawn((9, 33, 9, 6), (32, 33, 3, 3), bias=False)
+    yield drawn((8, 3, 6, 9), (3, 1, 3, 2), groups=3, padding=((1, 3), (2, 0)))
     spoilt = drawn((8, 32, 9, 9), (32, 32, 3, 3), padding=((1, 1), (1, 1)))
     spoilt.arguments[0][2, 3, 4, 4], spoilt.arguments[0][5, 3, 8, 0] = np.inf, np.nan
     yield spoilt
