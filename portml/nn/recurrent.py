@@ -15,6 +15,7 @@ from portml.autograd.parameter import Parameter
 from portml.backends import Array, Backend, backend_of, namespace, operations
 from portml.backends.kernels.gated_recurrent_unit import gru, gru_saving
 from portml.backends.kernels.long_short_term_memory import lstm, lstm_saving
+from portml.backends.kernels.projected_memory import projected_lstm
 from portml.backends.kernels.recurrent import recurrent
 from portml.errors import ArgumentError, RangeError, ShapeError
 from portml.nn.dropout import Dropout
@@ -80,17 +81,24 @@ class _Recurrent(Module):
         rng = generator_for(rng, backend)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, dropout, bidirectional
-        rows = self._gates * hidden_size
+        rows, shown = self._gates * hidden_size, self._shown
         for layer in range(num_layers):
-            width = input_size if layer == 0 else hidden_size * self.num_directions
+            width = input_size if layer == 0 else shown * self.num_directions
             for suffix in self._suffixes(layer):
-                shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, width), "weight_hh": (rows, hidden_size)}
+                shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, width), "weight_hh": (rows, shown)}
                 if bias:
                     shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+                if shown != hidden_size:
+                    shapes["weight_hr"] = (shown, hidden_size)
                 for name, shape in shapes.items():
                     drawn = uniform_fan_in(shape, fan_in=hidden_size, rng=rng, dtype=dtype)
                     setattr(self, name + suffix, Parameter(drawn))
         self._between = Dropout(dropout, rng=rng) if dropout > 0 else None
+
+    @property
+    def _shown(self) -> int:
+        """Numbers of a state."""
+        return self.hidden_size
 
     @property
     def num_directions(self) -> int:
@@ -138,6 +146,8 @@ class _Recurrent(Module):
                 parameters = tuple(
                     getattr(self, name + suffix) if self.bias or name[0] == "w" else None for name in names
                 )
+                if self._shown != self.hidden_size:
+                    parameters += (getattr(self, "weight_hr" + suffix),)
                 if return_gates:
                     raw = (_raw(x), tuple(map(_raw, own)), tuple(map(_raw, parameters)))
                     activations = self._gates_of(*raw, lengths, direction == 1)
@@ -168,11 +178,12 @@ class _Recurrent(Module):
 
     def _first_states(self, x: Array, first: States | None, single: bool) -> States:
         rows, n_samples = self.num_layers * self.num_directions, x.shape[1]
+        widths = (self._shown, self.hidden_size)[: self._states]
         if first is None:
-            shape = (rows, n_samples, self.hidden_size)
-            return (namespace(x).zeros(shape, dtype=x.dtype, device=x.device),) * self._states
-        expected = (rows, self.hidden_size) if single else (rows, n_samples, self.hidden_size)
-        for state in first:
+            shapes = [(rows, n_samples, width) for width in widths]
+            return tuple(namespace(x).zeros(shape, dtype=x.dtype, device=x.device) for shape in shapes)
+        for state, width in zip(first, widths, strict=True):
+            expected = (rows, width) if single else (rows, n_samples, width)
             require_array("hx", state)
             if tuple(state.shape) != expected:
                 raise ShapeError(
@@ -296,9 +307,41 @@ class LSTM(_Recurrent):
     ----------
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, rng, backend, dtype
         As for `RNN`.
+    proj_size : int
+        Above 0, the state is a projection of so many numbers, h_t = W_hr (o_t tanh(c_t)) with ``weight_hr_lk``
+        (proj_size, hidden_size), and so are the results; the cell keeps `hidden_size`.  [Sak, Senior & Beaufays 2014]
     """
 
     _gates, _states = 4, 2
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        *,
+        rng: Generator | int | None = None,
+        backend: str | Backend | None = None,
+        dtype: str = "float32",
+    ) -> None:
+        if checked_count("proj_size", proj_size) and proj_size >= checked_count("hidden_size", hidden_size):
+            raise RangeError(f"proj_size: expected less than hidden_size = {hidden_size}, got {proj_size}")
+        self.proj_size = proj_size
+        options: dict[str, Any] = {"rng": rng, "backend": backend, "dtype": dtype}
+        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, **options)
+
+    @property
+    def _shown(self) -> int:
+        return self.proj_size or self.hidden_size
+
+    def extra_repr(self) -> str:
+        """Sizes, and what is not as usual."""
+        return super().extra_repr() + (f", proj_size={self.proj_size}" if self.proj_size else "")
 
     def forward(
         self, x: Array, hx: tuple[Array, Array] | None = None, *, lengths: Any = None, return_gates: bool = False
@@ -312,9 +355,14 @@ class LSTM(_Recurrent):
         return (y, end, gates) if return_gates else (y, end)
 
     def _pass(self, x: Array, states: States, parameters: States, lengths: Array | None, reverse: bool) -> Any:
+        if self.proj_size:
+            return projected_lstm(x, *states, *parameters, lengths, reverse=reverse)[:3]
         return lstm(x, *states, *parameters, lengths, reverse=reverse)
 
     def _gates_of(self, x: Array, states: States, parameters: States, lengths: Array | None, reverse: bool) -> Any:
+        if self.proj_size:
+            gates = projected_lstm(x, *states, *parameters, lengths, reverse=reverse)[3]
+            return LSTMGates(*(gates[number, ...] for number in range(4)))
         _, saved = lstm_saving(x, *states, *parameters, lengths, reverse=reverse)
         return LSTMGates(*(saved[0][number, ...] for number in range(4)))
 

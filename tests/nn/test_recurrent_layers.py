@@ -273,7 +273,13 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "numbers": (lambda: nn.LSTM(3, 4)(np.ones((5, 3), "f4"), (1, 2)), ArgumentError, "hx: expected an array, got int"),
     "three states": (lambda: nn.LSTM(3, 4)(np.ones((5, 3), "f4"), (1, 2, 3)), ArgumentError, "pair"),
     "states of a batch": (lambda: nn.RNN(3, 4)(np.ones((5, 3), "f4"), np.ones((1, 1, 4))), ShapeError, r"\(1, 4\)"),
-    "projection": (lambda: nn.LSTM(3, 4, proj_size=2), TypeError, "proj_size"),  # type: ignore[call-arg]
+    "projection": (lambda: nn.LSTM(3, 4, proj_size=4), RangeError, "proj_size: expected less than hidden_size = 4"),
+    "half a projection": (lambda: nn.LSTM(3, 4, proj_size=0.5), ArgumentError, "proj_size"),  # type: ignore[arg-type]
+    "states unprojected": (
+        lambda: nn.LSTM(3, 4, proj_size=2)(np.ones((5, 3), "f4"), (np.ones((1, 4)), np.ones((1, 4)))),
+        ShapeError,
+        r"\(1, 2\)",
+    ),
     "half a unit": (lambda: nn.LSTM(3, 4.5), ArgumentError, "hidden_size"),  # type: ignore[arg-type]
     "gates of none": (lambda: nn.RNN(3, 4)(np.ones((5, 3)), return_gates=True), TypeError, "return_gates"),
     "nonlinearity": (lambda: nn.RNN(3, 4, nonlinearity="sigmoid"), ArgumentError, "'tanh' or 'relu'"),
@@ -298,3 +304,14 @@ def test_what_is_not_as_usual_is_told() -> None:
     assert repr(layer) == "RNN(3, 4, num_layers=2, nonlinearity='relu')"
     assert repr(nn.RNNCell(3, 4, nonlinearity="relu", rng=0, backend="numpy")) == "RNNCell(3, 4, nonlinearity='relu')"
     assert repr(nn.RNN(3, 4, rng=0, backend="numpy")) == "RNN(3, 4)"
+
+
+def test_a_projected_lstm_shows_its_projection_and_its_gates(backend):
+    layer = nn.LSTM(3, 5, proj_size=2, rng=0, backend=backend)
+    x = backend.asarray(np.random.default_rng(0).standard_normal((4, 2, 3)).astype("float32"))
+    y, (h, c), (gates,) = layer(x, return_gates=True)
+    assert (y.shape, h.shape, c.shape, gates.output.shape) == ((4, 2, 2), (1, 2, 2), (1, 2, 5), (4, 2, 5))
+    # The last state is the projection of what the last gates show of the last cell.
+    shown = to_numpy(gates.output)[-1] * np.tanh(to_numpy(c)[0])
+    np.testing.assert_allclose(to_numpy(h)[0], shown @ to_numpy(layer.weight_hr_l0).T, rtol=1e-5)
+    assert repr(layer) == "LSTM(3, 5, proj_size=2)"

@@ -19,6 +19,7 @@ __all__ = [
     "known",
     "live_steps",
     "project",
+    "refuse_unfit_lengths",
     "refuse_unfit_sequence",
     "silenced",
     "steps",
@@ -129,10 +130,11 @@ def refuse_unfit_sequence(
         if tuple(bias.shape) != (rows,):
             raise ShapeError(f"{name}: a bias has shape {tuple(bias.shape)}; expected ({rows},)")
     if lengths is not None:
-        _refuse_unfit_lengths(name, lengths, x.shape[0], x.shape[1])
+        refuse_unfit_lengths(name, lengths, x.shape[0], x.shape[1])
 
 
-def _refuse_unfit_lengths(name: str, lengths: Array, n_steps: int, n_samples: int) -> None:
+def refuse_unfit_lengths(name: str, lengths: Array, n_steps: int, n_samples: int) -> None:
+    """Raise unless there is an integer for each sample, on the host from 0 to the number of steps."""
     if tuple(lengths.shape) != (n_samples,):
         raise ShapeError(
             f"{name}: lengths have shape {tuple(lengths.shape)}; expected one for each of {n_samples} samples"

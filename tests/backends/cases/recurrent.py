@@ -7,6 +7,7 @@ import numpy as np
 
 from portml.backends.kernels.gated_recurrent_unit import gru
 from portml.backends.kernels.long_short_term_memory import lstm
+from portml.backends.kernels.projected_memory import projected_lstm
 from portml.backends.kernels.recurrent import recurrent
 from tests.backends.kernel_cases import Case, Draw, case, cases
 
@@ -52,6 +53,15 @@ def recurrent_cases(draw: Draw) -> Iterator[Case]:
 @cases(lstm, tolerance="reduction")
 def lstm_cases(draw: Draw) -> Iterator[Case]:
     yield from _sequences(draw, 4, 2)
+
+
+@cases(projected_lstm, tolerance="reduction")
+def projected_lstm_cases(draw: Draw) -> Iterator[Case]:
+    for reverse in (False, True):
+        for lengths, biases in ((None, "both"), (np.asarray([0, 4, 2]), "both"), (None, "none")):
+            x, _, c, weight_ih, _, bias_ih, bias_hh = _arrays(draw, (4, 3, 2, 5), 4, 2, biases)
+            h, weight_hh, weight_hr = draw.normal(3, 2), draw.normal(20, 2) / 2, draw.normal(2, 5)
+            yield case(x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, lengths, reverse=reverse)
 
 
 @cases(gru, tolerance="reduction")
