@@ -297,6 +297,8 @@ def _training_data(
 ) -> tuple[Table, Any, str]:
     """The table without the target, the target, and the task."""
     table = read_table(data, text=text, keep_leading_zeros=True)
+    if task == TASKS[1] and target in table.text and target not in text:
+        table = read_table(data, text={*text, *table.text} - {target})  # what is to be a number loses its zeros
     for argument, names in (("target", [target]), ("text", text), ("without", without)):
         for name in names:
             _see_column(data, table, name, argument)

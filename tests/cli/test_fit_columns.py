@@ -174,6 +174,12 @@ def test_postal_codes_keep_their_zeros_as_features_and_as_what_is_predicted(tmp_
     assert back.predict(saved(tmp_path / "letters.csv", "y\nx\nz\n")).values == ["01234", "10001"]
 
 
+def test_the_target_of_a_regression_loses_its_zeros(tmp_path: Path) -> None:
+    data = saved(tmp_path / "data.csv", "x,y\n" + "".join(f"{row},{7 * row:03d}\n" for row in range(8)))
+    run = TableRun.fit(data, "y", "linear-regression", task="regression", folds=2, folder=tmp_path / "run")
+    assert run.predict(saved(tmp_path / "more.csv", "x\n3\n")).values == [pytest.approx(21.0)]
+
+
 def test_zeros_and_fractions_are_numbers(tmp_path: Path) -> None:
     rows = "".join(f"{row % 2},0.{row % 2}5,{'ab'[row % 2]}\n" for row in range(8))
     run = fitted(saved(tmp_path / "data.csv", "x,z,y\n" + rows))
