@@ -117,7 +117,7 @@ class ElasticNet(LinearRegressor):
         """
         self._check_parameters()
         before = getattr(self, "coef_", None) if self.warm_start else None
-        data = read_training_data(self, X, y, sample_weight, multi_output=True)
+        data = read_training_data(self, X, y, sample_weight, multi_output=True, non_negative_weights=True)
         if self.solver == "gd":
             alpha, ratio = float(self.alpha), float(self.l1_ratio)
             l1, l2 = 2.0 * alpha * ratio, alpha * (1.0 - ratio)

@@ -8,10 +8,11 @@ more steps for the same work, and the more each of them errs.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 
-from portml.backends import Array, device_of, namespace
-from portml.errors import ArgumentError
+from portml.backends import Array, device_of, namespace, to_numpy
+from portml.errors import ArgumentError, ConvergenceWarning
 from portml.random import Generator
 
 __all__ = ["batches", "gradient_descent", "logistic_objective", "squared_objective"]
@@ -57,6 +58,11 @@ def gradient_descent(
     intercept : array (n_outputs,)
     losses : array (max_iter,)
         The mean loss of each pass, each step's taken before it.
+
+    Warns
+    -----
+    ConvergenceWarning
+        The steps were too long: the weights grew until they were no numbers.
     """
     xp, losses = namespace(X), []
     learning_rate = float(learning_rate)  # a float64 of NumPy would make one of float32 arrays
@@ -73,6 +79,7 @@ def gradient_descent(
             intercept = intercept - learning_rate * to_intercept if fit_intercept else intercept
             loss = loss + value * (some.shape[0] / X.shape[0])
         losses.append(loss)
+    _warn_if_diverged(weights, learning_rate)
     return weights, intercept, xp.stack(losses) if losses else xp.zeros_like(X[:0, 0])
 
 
@@ -144,6 +151,17 @@ def logistic_objective(l2: float = 0.0) -> Objective:
         return loss, xp.matrix_transpose(X) @ error / n + l2 * weights, xp.sum(error, axis=0) / n
 
     return objective
+
+
+def _warn_if_diverged(weights: Array, learning_rate: float) -> None:
+    xp = namespace(weights)
+    if not to_numpy(xp.all(xp.isfinite(weights))):
+        warnings.warn(
+            f"Gradient descent diverged with learning_rate={learning_rate:g}: the weights are not finite, see "
+            "loss_history_. Lower learning_rate, or scale the features first, as with StandardScaler.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
 
 
 def _taken(array: Array, rows: Array) -> Array:

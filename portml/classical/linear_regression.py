@@ -93,7 +93,7 @@ class LinearRegression(LinearRegressor):
         check_parameter(self, "solver", self.solver in SOLVERS, f"a str among {set(SOLVERS)}")
         allowed = not (self.positive and self.solver not in ("auto",))
         check_parameter(self, "solver", allowed, "'auto' with positive=True")
-        data = read_training_data(self, X, y, sample_weight, multi_output=True)
+        data = read_training_data(self, X, y, sample_weight, multi_output=True, non_negative_weights=True)
         if self.solver == "gd":
             self._descend(data, 0.0, 0.0, self.max_iter)
             return self

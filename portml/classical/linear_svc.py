@@ -113,7 +113,7 @@ class LinearSVC(Classifier):
             If a parameter or the data is not valid, or there is one class only.
         """
         self._check_parameters()
-        data = read_training_data(self, X, y, sample_weight, labels=True)
+        data = read_training_data(self, X, y, sample_weight, labels=True, non_negative_weights=True)
         xp, self.classes_ = data.xp, data.classes
         n_classes = int(data.classes.shape[0])
         if n_classes < 2:

@@ -112,7 +112,7 @@ class LogisticRegression(LinearClassifier):
         check_parameter(self, "tol", self.tol > 0, "a float in the range (0.0, inf)")
         check_parameter(self, "max_iter", self.max_iter >= 0, "an int in the range [0, inf)")
         before = (self.coef_, self.intercept_) if self.warm_start and hasattr(self, "coef_") else None
-        data = read_training_data(self, X, y, sample_weight, labels=True)
+        data = read_training_data(self, X, y, sample_weight, labels=True, non_negative_weights=True)
         n_classes = require_two_classes(data)
         weight = weights_by_class(self, data)
         if self.solver == "gd":

@@ -88,7 +88,7 @@ class Ridge(LinearRegressor):
         sample_weight : array (n_samples,), optional
         """
         check_parameter(self, "solver", self.solver in SOLVERS, f"a str among {set(SOLVERS)}")
-        data = read_training_data(self, X, y, sample_weight, multi_output=True)
+        data = read_training_data(self, X, y, sample_weight, multi_output=True, non_negative_weights=True)
         alphas = self._alphas(1 if data.y.ndim == 1 else data.y.shape[1])
         self.solver_, self.n_iter_ = ("cholesky" if self.solver == "auto" else self.solver), 1
         if self.solver == "gd":

@@ -23,6 +23,9 @@ __all__ = ["TablePipeline", "finite_numbers", "pipeline_of", "task_of"]
 _MISSING = ""
 """Stands for missing text; no value of a table is empty."""
 
+LARGEST = 1e38
+"""Of the numbers of a table: of larger ones no tree can hold the value, and no scaler the sum of the squares."""
+
 
 class TablePipeline(Estimator):
     """An estimator that takes a `Table`.
@@ -261,7 +264,7 @@ def finite_numbers(table: Table, name: str) -> host.HostArray:
     Raises
     ------
     DataError
-        If it holds text or infinite numbers; the message names the row.
+        If it holds text, or numbers that are infinite or larger than `LARGEST`; the message names the row.
     """
     column = table[name]
     if host.is_text(column):
@@ -270,12 +273,11 @@ def finite_numbers(table: Table, name: str) -> host.HostArray:
         raise DataError(
             f"column {name!r}, row {row}: expected a number, as the model was fitted on, got the text {value!r}"
         )
-    infinite = (abs(column) == float("inf")).tolist()
-    if any(infinite):
-        raise DataError(
-            f"column {name!r}, row {infinite.index(True) + 1}: expected a finite number, got {column[infinite][0]}; "
-            "mend the row or leave it out"
-        )
+    too_large = (abs(column) > LARGEST).tolist()
+    if any(too_large):
+        row, value = too_large.index(True) + 1, column[too_large][0]
+        expected = "a finite number" if abs(value) == float("inf") else f"a number of at most {LARGEST:.0e}"
+        raise DataError(f"column {name!r}, row {row}: expected {expected}, got {value}; mend the row or leave it out")
     return column
 
 

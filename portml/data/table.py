@@ -23,6 +23,7 @@ MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?"}
 """What stands for a missing value."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?[iI]nf(inity)?")
+_PADDED = re.compile(r"0\d+")
 _DELIMITERS = ",;\t|"
 
 
@@ -93,7 +94,9 @@ class Table(Mapping[str, HostArray]):
         return np.stack([column.astype(kind) for column in self.columns.values()], axis=1)
 
 
-def read_table(path: str | Path, *, delimiter: str | None = None, text: Collection[str] = ()) -> Table:
+def read_table(
+    path: str | Path, *, delimiter: str | None = None, text: Collection[str] = (), keep_leading_zeros: bool = False
+) -> Table:
     """Read a CSV file.
 
     The first line names the columns.  A column all of whose values are numbers or missing is numeric, any other is
@@ -108,6 +111,8 @@ def read_table(path: str | Path, *, delimiter: str | None = None, text: Collecti
     text : collection of str
         Columns that are text though all their values may look like numbers, such as postal codes: "01234" keeps its
         zero.  Names that the file lacks are passed over.
+    keep_leading_zeros : bool
+        Whether a column of digits is text too if one of them begins with a zero that a number would lose.
 
     Returns
     -------
@@ -146,7 +151,7 @@ def read_table(path: str | Path, *, delimiter: str | None = None, text: Collecti
     if not rows:
         raise DataError(f"{path}: there are no rows under the names of the columns")
     columns = zip(names, zip(*rows, strict=True), strict=True)
-    return Table({name: _column(values, name in text) for name, values in columns})
+    return Table({name: _column(values, name in text, keep_leading_zeros) for name, values in columns})
 
 
 def _text(path: Path) -> str:
@@ -175,9 +180,12 @@ def _column_names(path: Path, row: list[str]) -> list[str]:
     return names
 
 
-def _column(values: Sequence[str], is_text: bool) -> HostArray:
+def _column(values: Sequence[str], is_text: bool, keep_leading_zeros: bool) -> HostArray:
     """Values as numbers if all that are there are, and the column is not said to be text."""
     found = [None if value.strip() in MISSING else value.strip() for value in values]
+    if keep_leading_zeros:
+        there = [value for value in found if value is not None]
+        is_text |= all(map(str.isdigit, there)) and any(map(_PADDED.fullmatch, there))
     if not is_text and all(value is None or _NUMBER.fullmatch(value) for value in found):
         return np.asarray([np.nan if value is None else float(value) for value in found], dtype=np.float64)
     column = np.empty(len(found), dtype=object)

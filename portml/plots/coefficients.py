@@ -40,6 +40,11 @@ class CoefficientsDisplay(Display):
             raise ShapeError(f"learned, true: expected as many weights each, got {[len(weights) for weights in known]}")
 
     @classmethod
+    def from_estimator(cls, estimator: Any, true: Any = None, *, ax: Where = None) -> CoefficientsDisplay:
+        """Draw the `coef_` of one fitted model, in a panel with its class's name; see `from_estimators`."""
+        return cls.from_estimators({type(estimator).__name__: estimator}, true, ax=ax)
+
+    @classmethod
     def from_estimators(
         cls, estimators: Mapping[str, Any], true: Any = None, *, ax: Where = None
     ) -> CoefficientsDisplay:

@@ -296,7 +296,9 @@ def _training_data(
     notes: list[str],
 ) -> tuple[Table, Any, str]:
     """The table without the target, the target, and the task."""
-    table = read_table(data, text=text)
+    table = read_table(data, text=text, keep_leading_zeros=True)
+    if task == TASKS[1] and target in table.text and target not in text:
+        table = read_table(data, text={*text, *table.text} - {target})  # what is to be a number loses its zeros
     for argument, names in (("target", [target]), ("text", text), ("without", without)):
         for name in names:
             _see_column(data, table, name, argument)
@@ -316,6 +318,11 @@ def _training_data(
         for name in table.text
         if _has_decimal_commas([value for value in table[name].tolist() if value is not None])
     ]
+    notes += [
+        f"column {name!r} is read as text, as {padded!r} would lose its zero as a number"
+        for name, column in {**table, target: y}.items()
+        if name not in text and (padded := _with_leading_zero(column.tolist()))
+    ]
     if task is None:
         task, why = task_of(y)
         notes.append(f"task: {task}, as {why}; --task overrides")
@@ -326,6 +333,14 @@ def _training_data(
         kind = "class" if task == TASKS[0] else "value"
         raise DataError(f"{data}: column {target!r} has one {kind} only, {y.tolist()[0]!r}; expected at least 2")
     return table, y, task
+
+
+def _with_leading_zero(values: list[Any]) -> str | None:
+    """Of a column of digits kept as text, the first that begins with a zero."""
+    texts = [value for value in values if isinstance(value, str)]
+    if not all(map(str.isdigit, texts)):
+        return None
+    return next((value for value in texts if len(value) > 1 and value[0] == "0"), None)
 
 
 def _has_decimal_commas(values: list[str]) -> bool:

@@ -9,9 +9,9 @@ import pytest
 from sklearn.datasets import make_classification
 
 from portml.backends import Backend, to_numpy
-from portml.classical import ElasticNet, Lasso, LinearRegression, LogisticRegression, Ridge
+from portml.classical import ElasticNet, Lasso, LinearRegression, LinearSVC, LogisticRegression, Ridge
 from portml.classical.gradient_descent import gradient_descent, squared_objective
-from portml.errors import ArgumentError
+from portml.errors import ArgumentError, ConvergenceWarning
 from tests.tolerances import assert_close
 
 GD: dict[str, Any] = {"solver": "gd", "learning_rate": 0.05, "max_iter": 40}
@@ -195,3 +195,18 @@ def test_numbers_of_numpy_as_parameters_leave_float32_as_it_is() -> None:
         LogisticRegression(C=large, **rate),
     ):
         assert classifier.fit(X, y > 1).coef_.dtype == np.float32, classifier
+
+
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning")
+def test_a_learning_rate_at_which_the_weights_leave_the_numbers_is_named(backend: Backend) -> None:
+    X, y = drawn()
+    model = LinearRegression(solver="gd", learning_rate=5.0, max_iter=1000)
+    with pytest.warns(ConvergenceWarning, match="diverged with learning_rate=5: the weights are not finite"):
+        model.fit(backend.asarray(X), backend.asarray(y))
+
+
+@pytest.mark.parametrize("estimator", [LinearRegression, Ridge, Lasso, ElasticNet, LogisticRegression, LinearSVC])
+def test_a_negative_weight_is_refused_before_a_solver_meets_it(estimator: Any) -> None:
+    X, y = drawn()
+    with pytest.raises(ArgumentError, match="Negative values in data passed to `sample_weight`"):
+        estimator().fit(X, (y > 1).astype(int), sample_weight=-np.ones(len(y)))

@@ -133,7 +133,7 @@ def test_the_result_comes_as_json(customers: Path, capsys: pytest.CaptureFixture
     _, out = fit(customers, "--target", "price", "--model", "ridge", "--json")
     record = json.loads(capsys.readouterr().out)
     assert (record["run"], record["target"], record["task"]) == (str(out), "price", "regression")
-    assert record["columns"]["numbers"] == ["age", "zip"]
+    assert record["columns"]["numbers"] == ["age"]
     assert record["columns"]["dates"] == ["since"]
     assert record["columns"]["text"]["city"] == ["", "Bonn", "Oslo", "Rome"]
     assert [*record["score"]] == ["R2", "MAE"]

@@ -50,6 +50,7 @@ def test_files_are_read_however_they_were_written(tmp_path: Path, text: str) -> 
         ("x,y\n1,NA\n2,\n3,7.5\n", "column 'y' has 1 values; expected at least 2"),
         ("x,y\n1,inf\n2,7.5\n", "column 'y', which is to be predicted, holds infinite numbers"),
         ("x,y\n1,a\ninf,b\n2,a\n3,b\n", "column 'x', row 2: expected a finite number, got inf"),
+        ("x,y\n1,a\n1e308,b\n2,a\n3,b\n", "column 'x', row 2: expected a number of at most 1e+38, got 1e+308"),
         ("x,y\nNA,a\n,b\n", "no column with values to learn from"),
         ("y\na\nb\n", "no column with values to learn from"),
         ("x,y\n1,a\n2,a\n3,a\n4,b\n", "a fold would leave one class only"),
@@ -152,7 +153,7 @@ def test_classes_that_look_like_numbers_elsewhere_are_measured_as_text(tmp_path:
 
 def test_columns_are_left_out_on_request(tmp_path: Path) -> None:
     run = fitted(shop(tmp_path), "buys", without=["age", "empty"])
-    assert run.record["columns"]["numbers"] == ["zip", "price"]
+    assert run.record["columns"]["numbers"] == ["price"]
     assert run.record["columns"]["left_out"] == []
 
 
@@ -160,6 +161,30 @@ def test_a_column_that_counts_the_rows_is_told(tmp_path: Path) -> None:
     run = fitted(saved(tmp_path / "data.csv", "x,y\n" + ROWS))
     assert any("column 'x' counts the rows" in note for note in run.notes)
     assert not any("counts the rows" in note for note in fitted(shop(tmp_path), "buys").notes)
+
+
+def test_postal_codes_keep_their_zeros_as_features_and_as_what_is_predicted(tmp_path: Path) -> None:
+    codes = ("01234", "1234", "10001")
+    rows = "".join(f"{codes[row % 3]},{'xyz'[row % 3]}\n" for row in range(12))
+    data = saved(tmp_path / "data.csv", "zip,y\n" + rows)
+    run = fitted(data)
+    assert "column 'zip' is read as text, as '01234' would lose its zero as a number" in run.notes
+    assert run.predict(saved(tmp_path / "more.csv", "zip\n1234\n10001\n")).values == ["y", "z"]
+    back = TableRun.fit(data, "zip", "decision-tree", folds=2, folder=tmp_path / "back")
+    assert back.predict(saved(tmp_path / "letters.csv", "y\nx\nz\n")).values == ["01234", "10001"]
+
+
+def test_the_target_of_a_regression_loses_its_zeros(tmp_path: Path) -> None:
+    data = saved(tmp_path / "data.csv", "x,y\n" + "".join(f"{row},{7 * row:03d}\n" for row in range(8)))
+    run = TableRun.fit(data, "y", "linear-regression", task="regression", folds=2, folder=tmp_path / "run")
+    assert run.predict(saved(tmp_path / "more.csv", "x\n3\n")).values == [pytest.approx(21.0)]
+
+
+def test_zeros_and_fractions_are_numbers(tmp_path: Path) -> None:
+    rows = "".join(f"{row % 2},0.{row % 2}5,{'ab'[row % 2]}\n" for row in range(8))
+    run = fitted(saved(tmp_path / "data.csv", "x,z,y\n" + rows))
+    assert run.record["columns"]["numbers"] == ["x", "z"]
+    assert not any("read as text" in note for note in run.notes)
 
 
 def test_decimal_commas_are_told(tmp_path: Path) -> None:

@@ -54,6 +54,13 @@ def test_columns_said_to_be_text_keep_their_zeros(tmp_path: Path) -> None:
     assert table.numeric == ["n"]
 
 
+def test_digits_with_a_leading_zero_stay_text_where_that_is_asked_for(tmp_path: Path) -> None:
+    path = written(tmp_path, "zip,n,x\n01234,0,0.5\n99999,10,-01\n")
+    assert read_table(path).text == []
+    kept = read_table(path, keep_leading_zeros=True)
+    assert (kept.text, kept["zip"].tolist()) == (["zip"], ["01234", "99999"])
+
+
 def test_rows_are_taken_in_the_order_asked_for() -> None:
     table = Table({"a": np.asarray([1.0, 2.0, 3.0]), "b": np.asarray(["x", None, "z"], dtype=object)})
     assert {name: column.tolist() for name, column in table.rows(np.asarray([2, 0])).items()} == {

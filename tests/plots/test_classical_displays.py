@@ -257,6 +257,8 @@ def test_coefficients_stand_beside_the_true_ones_with_the_count_of_zeros(backend
     axes = display.axes["lasso"]
     assert axes.get_title(loc="left") == "lasso: 2 of 4 exactly zero"
     assert np.allclose([bar.get_height() for bar in axes.patches], [*true, *to_numpy(fitted["lasso"].coef_)])
+    alone = plots.CoefficientsDisplay.from_estimator(fitted["lasso"], true)
+    assert alone.axes["Lasso"].get_title(loc="left") == "Lasso: 2 of 4 exactly zero"
     with pytest.raises(ShapeError, match="as many weights each"):
         plots.CoefficientsDisplay({"one": [1.0]}, true)
     with pytest.raises(NotFittedError):
