@@ -35,6 +35,7 @@ OPTIONS: list[dict[str, Any]] = [
 BODIES = ["fused", "pure", "agnostic"]
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")  # PyTorch's own concern
 @pytest.mark.parametrize("kernels", BODIES)
 @pytest.mark.parametrize("form", ["plain", "states", "lengths", "single"])
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
