@@ -13,7 +13,7 @@ from typing import Any
 
 from portml.autograd import Tensor, no_grad
 from portml.backends import Array, Backend, get_backend
-from portml.backends.doorway import depend
+from portml.backends.doorway import changes, depend
 from portml.data import ArrayDataset, DataLoader
 from portml.errors import ArgumentError, DivergenceError
 from portml.nn import Module
@@ -97,13 +97,14 @@ class Trainer:
         self.history = History()
         self.stopping = False
         self._means = RunningMeans()
-        self._foreign = None if capture else self._runs_as_it_is(capture)
+        self._wanted = capture
+        self._judged: tuple[Any, str | None] | None = None
         self._step = Capture(self._take_step, fallback=True)
 
     @property
     def eager(self) -> str | None:
         """Why steps, or some of them, are not replayed; None if they are, or will be after the first two."""
-        return self._foreign or next(iter(self._step.refusals), None)
+        return self._foreign_part() or next(iter(self._step.refusals), None)
 
     @property
     def backend(self) -> Backend:
@@ -193,7 +194,7 @@ class Trainer:
         output : array
             Both raw, on the device, before the update.
         """
-        if self._foreign is not None:
+        if self._foreign_part() is not None:
             return self._take_step(inputs, targets)
         loss, output = self._step(inputs, targets)
         return loss, output
@@ -263,17 +264,24 @@ class Trainer:
         for callback in self.callbacks:
             callback.on_epoch_end(self, row)
 
-    def _runs_as_it_is(self, capture: bool | None) -> str | None:
-        """Why a step is not recorded at all."""
-        if capture is False:
-            return "capture=False"
-        parts = [*self.model.modules(), self.loss, *([] if self.penalty is None else [self.penalty])]
-        for part in parts:
-            kind = type(part) if isinstance(part, Module) or hasattr(type(part), "__module__") else part
-            home = getattr(part, "__module__", None) or kind.__module__
-            if home.partition(".")[0] != "portml":
-                name = getattr(part, "__qualname__", type(part).__qualname__)
-                return f"{name} is not portml's own, and may read what a recording cannot know; capture=True records it"
+    def _foreign_part(self) -> str | None:
+        """Why a step is not recorded at all; looked at anew when something has changed that may matter."""
+        seen = (self.model, self.loss, self.penalty, changes())
+        if self._judged is None or self._judged[0] != seen:
+            self._judged = (seen, self._judge())
+        return self._judged[1]
+
+    def _judge(self) -> str | None:
+        if self._wanted is not None:
+            return None if self._wanted else "capture=False"
+        for part in (*self.model.modules(), self.loss, self.penalty):
+            held = vars(part).values() if isinstance(part, Module) else ()
+            for each in (part, *(value for value in held if callable(value))):
+                if each is not None and _home(each) != "portml":
+                    name = getattr(each, "__qualname__", type(each).__qualname__)
+                    return (
+                        f"{name} is not portml's own, and may read what a recording cannot know; capture=True records it"
+                    )
         return None
 
     def _transformed(self, inputs: Array) -> Array:
@@ -304,6 +312,11 @@ class Trainer:
 
     def _progress(self, loader: DataLoader) -> Progress:
         return Progress(self.model, self.optimizer, loader, self.schedule, self.transform, self.history, self._means)
+
+
+def _home(part: Any) -> str:
+    """The package that a function, or an object's class, is written in."""
+    return str(getattr(part, "__module__", None) or type(part).__module__).partition(".")[0]
 
 
 def _check_count(name: str, value: Any, lowest: int) -> None:

@@ -86,3 +86,22 @@ def test_a_step_that_reads_numbers_says_why_it_is_not_replayed():
     each = Trainer(model, optim.SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss())
     each.fit(data(), epochs=2, batch_size=10)
     assert "to_numpy" in each.eager
+
+
+def test_a_function_of_others_inside_a_layer_is_found_and_so_is_one_that_comes_later():
+    def activation(x):
+        return nn.functional.relu(x)
+
+    layer = nn.TransformerEncoderLayer(6, 2, 8, activation=activation, batch_first=True, rng=0)
+    model = nn.Sequential(nn.Unflatten(1, (1, 6)), layer, nn.Flatten(), nn.Linear(6, 3, rng=0))
+    inside = Trainer(model, optim.SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss())
+    assert "activation is not portml's own" in inside.eager
+    later = trainer_on_numpy()
+    assert later.eager is None
+    later.loss = lambda output, target: nn.functional.cross_entropy(output, target)
+    assert "not portml's own" in later.eager
+
+
+def trainer_on_numpy():
+    model = nn.Linear(6, 3, rng=0)
+    return Trainer(model, optim.SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss())
