@@ -279,9 +279,8 @@ class Trainer:
             for each in (part, *(value for value in held if callable(value))):
                 if each is not None and _home(each) != "portml":
                     name = getattr(each, "__qualname__", type(each).__qualname__)
-                    return (
-                        f"{name} is not portml's own, and may read what a recording cannot know; capture=True records it"
-                    )
+                    why = "is not portml's own, and may read what a recording cannot know; capture=True records it"
+                    return f"{name} {why}"
         return None
 
     def _transformed(self, inputs: Array) -> Array:
