@@ -456,7 +456,9 @@ def test_a_pickle_that_is_too_long_is_refused_unread(tmp_path: Path) -> None:
 
 
 def test_safetensors_of_every_type_come_as_they_are(tmp_path: Path) -> None:
-    arrays = {dtype: np.ones((2, 2), dtype) for dtype in (*DTYPES, "int8", "uint16", "int32")}
+    # The lowest version of safetensors that is supported knows no complex numbers.
+    real = [dtype for dtype in DTYPES if not dtype.startswith("complex")]
+    arrays = {dtype: np.ones((2, 2), dtype) for dtype in (*real, "int8", "uint16", "int32")}
     safetensors.numpy.save_file(arrays, tmp_path / "a.safetensors")
     loaded = load_weights(tmp_path / "a.safetensors")
     assert {name: str(array.dtype) for name, array in loaded.items()} == {name: name for name in arrays}
