@@ -16,6 +16,7 @@ from portml.backends.kernels.attention import (
 from portml.backends.kernels.dropout import dropout, words_for_dropout
 from portml.backends.kernels.linear import linear
 from portml.errors import ArgumentError, DtypeError, RangeError, ShapeError
+from portml.nn.arrays import in_precision_of, require_array
 from portml.nn.initialisation import generator_for, xavier_normal, xavier_uniform
 from portml.nn.linear import Linear
 from portml.nn.module import Module
@@ -145,8 +146,10 @@ class MultiheadAttention(Module):
         ShapeError, DtypeError
             If inputs or masks do not fit.
         """
+        for name, given in (("query", query), ("key", key), ("value", value)):
+            require_array(name, given)
         batched = len(query.shape) == 3
-        mask = attending(key_padding_mask, attn_mask, self.num_heads, batched)
+        mask = in_precision_of(query, attending(key_padding_mask, attn_mask, self.num_heads, batched))
         itself = _is_same(query, key) and _is_same(key, value)
         query = self._batch_first(query, "query", self.embed_dim)
         extended = self.bias_k is not None or self.add_zero_attn
@@ -278,6 +281,8 @@ class AdditiveAttention(Module):
             Zero where everything is ignored.
         weights : array (N, L, S)
         """
+        for name, given in (("query", query), ("key", key)):
+            require_array(name, given)
         if len(query.shape) != 3 or len(key.shape) != 3 or query.shape[0] != key.shape[0]:
             raise ShapeError(
                 f"AdditiveAttention: expected query (N, L, E) and key (N, S, E'), got {tuple(query.shape)} and "
@@ -320,6 +325,9 @@ def scaled_attention(
     rng : Generator or int, optional
         Draws what is dropped.
     """
+    for name, given in (("query", query), ("key", key), ("value", value)):
+        require_array(name, given)
+    attn_mask = in_precision_of(query, attn_mask)
     if not enable_gqa and len(query.shape) > 2 and query.shape[-3] != key.shape[-3]:
         raise ShapeError(
             f"attention: {query.shape[-3]} heads of queries and {key.shape[-3]} of keys; pass enable_gqa=True to share"

@@ -18,6 +18,7 @@ from portml.backends.kernels.long_short_term_memory import lstm, lstm_saving
 from portml.backends.kernels.projected_memory import projected_lstm
 from portml.backends.kernels.recurrent import recurrent
 from portml.errors import ArgumentError, RangeError, ShapeError
+from portml.nn.arrays import require_array
 from portml.nn.dropout import Dropout
 from portml.nn.initialisation import generator_for, uniform_fan_in
 from portml.nn.module import Module
@@ -411,12 +412,6 @@ def _pair(hx: Any) -> tuple[Array, Array] | None:
     if not isinstance(hx, tuple | list) or len(hx) != 2:
         raise ArgumentError(f"hx: expected a pair of first states and first cells, (h, c), got {type(hx).__name__}")
     return hx[0], hx[1]
-
-
-def require_array(name: str, x: Any) -> None:
-    """Raise ArgumentError unless `x` is an array of some backend or a Tensor."""
-    if not hasattr(x, "shape"):
-        raise ArgumentError(f"{name}: expected an array, got {type(x).__name__}; make one with Backend.asarray")
 
 
 def _raw(x: Any) -> Any:

@@ -10,9 +10,10 @@ from portml.backends.kernels.gated_recurrent_unit import gru, gru_saving
 from portml.backends.kernels.long_short_term_memory import lstm, lstm_saving
 from portml.backends.kernels.recurrent import recurrent
 from portml.errors import ArgumentError, ShapeError
+from portml.nn.arrays import require_array
 from portml.nn.initialisation import generator_for, uniform_fan_in
 from portml.nn.module import Module
-from portml.nn.recurrent import GRUGates, LSTMGates, require_array
+from portml.nn.recurrent import GRUGates, LSTMGates
 from portml.random import Generator
 from portml.random.arguments import checked_count
 

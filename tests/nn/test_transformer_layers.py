@@ -306,3 +306,24 @@ def test_attention_that_sees_nothing_at_all_is_zero_without_a_warning(kernels):
         assert not y.numpy().any()
         y.backward(np.ones(y.shape, "float32"))
         assert not q.grad.numpy().any()
+
+
+def test_a_wider_mask_widens_nothing(backend):
+    x = backend.asarray(np.random.default_rng(0).standard_normal((2, 3, 4)).astype("float32"))
+    bias = backend.asarray(np.asarray([[0.0, -np.inf, -1.0]] * 3))
+    layer = nn.MultiheadAttention(4, 2, batch_first=True, rng=0, backend=backend)
+    for y in (layer(x, x, x, attn_mask=bias)[0], functional.scaled_dot_product_attention(x, x, x, bias)):
+        assert y.dtype == x.dtype
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: nn.MultiheadAttention(4, 2, batch_first=True, rng=0)([[1.0]], np.ones((1, 2, 4)), np.ones((1, 2, 4))),
+        lambda: nn.AdditiveAttention(4, 4, 2, rng=0)([[1.0]], np.ones((1, 2, 4))),
+        lambda: functional.scaled_dot_product_attention([[1.0]], np.ones((2, 4)), np.ones((2, 4))),
+    ],
+)
+def test_a_list_for_a_query_is_refused_by_name(call):
+    with pytest.raises(ArgumentError, match="query: expected an array, got list"):
+        call()
