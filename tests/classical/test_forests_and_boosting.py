@@ -10,7 +10,7 @@ from sklearn import datasets, ensemble
 from sklearn.model_selection import train_test_split
 
 from portml import classical
-from portml.backends import Backend, to_numpy
+from portml.backends import Backend, get_backend, to_numpy
 from portml.errors import ArgumentError
 
 FORESTS = (classical.RandomForestClassifier, classical.RandomForestRegressor)
@@ -72,6 +72,44 @@ def test_every_backend_learns_the_same(backend: Backend, kind: Any) -> None:
         backend.xp.float32,
         backend.xp.float64,
     )
+
+
+def tied_table() -> tuple[Any, Any]:
+    """Few samples, small integers, and targets in thirds: many splits are equally good but for rounding."""
+    draws = np.random.default_rng(5)
+    X = draws.integers(0, 4, (60, 4)).astype("float64")
+    X[40:] = X[:20]
+    return X, draws.integers(0, 5, 60) / 3.0 + 0.1 * X[:, 0]
+
+
+TIED = (
+    classical.DecisionTreeRegressor(random_state=0),
+    classical.RandomForestRegressor(6, random_state=0),
+    classical.RandomForestRegressor(6, max_features=2, random_state=0),
+)
+
+
+@pytest.mark.parametrize("model", TIED, ids=["tree", "forest", "drawn columns"])
+@pytest.mark.parametrize("kernels", ["pure", "agnostic"])
+def test_rounding_chooses_no_split_in_kernels_of_any_kind(model: Any, kernels: str) -> None:
+    X, y = tied_table()
+    before = get_backend("numpy").kernels
+    try:
+        predictions = []
+        for each in ("fused", kernels):
+            get_backend("numpy", kernels=each)
+            predictions.append(model.fit(X, y).predict(X))
+    finally:
+        get_backend("numpy", kernels=before)
+    np.testing.assert_allclose(*predictions, rtol=1e-9)
+
+
+@pytest.mark.parametrize("model", TIED, ids=["tree", "forest", "drawn columns"])
+def test_rounding_chooses_no_split_on_any_backend(backend: Backend, model: Any) -> None:
+    X, y = tied_table()
+    there = backend.asarray(X)
+    ours = to_numpy(model.fit(there, backend.asarray(y)).predict(there))
+    np.testing.assert_allclose(ours, model.fit(X, y).predict(X), rtol=1e-9)
 
 
 @pytest.mark.parametrize("missing", [False, True])

@@ -17,6 +17,7 @@ from portml.backends._numba.tree_splits import (
     FEW_SAMPLES,
     GINI,
     SQUARED_ERROR,
+    better_from,
     count_codes,
     impurity_of,
     node_score,
@@ -154,7 +155,7 @@ def _grow(
                 column_hash[column] = _mixed(key ^ _mixed(np.uint32(column + 0x9E3779B9)))
                 columns[column] = column
         best, best_feature, best_code, best_following, best_side, best_has_missing = -np.inf, 0, 0, 0, False, False
-        n_seen = 0
+        n_seen, bar = 0, -np.inf
         for turn in range(n_features):
             if turn >= max_features and n_seen > 0:
                 break
@@ -225,7 +226,8 @@ def _grow(
                         left_sums,
                         right_sums,
                     )
-                if value > best:
+                if value > bar:
+                    bar = better_from(value, weight, criterion)
                     best, best_feature, best_code, best_following = value, feature, code, following
                     best_side, best_has_missing = missing_first > 0, has_missing
         if best == -np.inf:

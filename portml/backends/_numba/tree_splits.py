@@ -8,13 +8,14 @@ import numba
 import numpy as np
 
 from portml.backends._numba import COMPILED
-from portml.backends.kernels.trees import CRITERIA
+from portml.backends.kernels.trees import CRITERIA, TIE
 
 __all__ = [
     "ENTROPY",
     "FEW_SAMPLES",
     "GINI",
     "SQUARED_ERROR",
+    "better_from",
     "count_codes",
     "impurity_of",
     "node_score",
@@ -31,11 +32,17 @@ FEW_SAMPLES = 32
 
 
 @numba.njit(**COMPILED)
+def better_from(score: float, weight: float, criterion: int) -> Any:
+    """Above which score a later split of a node of that weight is better, and not by rounding alone."""
+    return score + TIE * (weight if criterion == ENTROPY else abs(score))
+
+
+@numba.njit(**COMPILED)
 def scan_pair(in_order: Any, size: int, weight: float, total: Any, limits: Any) -> Any:
     """`scan_sorted` of two classes by gini, where nothing is missing."""
     codes, classes, weights = in_order
     second, weight_left = 0.0, 0.0
-    best, place_of_best = -np.inf, 1
+    best, place_of_best, bar = -np.inf, 1, -np.inf
     for place in range(1, size):
         share = weights[place - 1]
         weight_left += share
@@ -46,8 +53,8 @@ def scan_pair(in_order: Any, size: int, weight: float, total: Any, limits: Any) 
                 first, rest = weight_left - second, total[1] - second
                 other = weight_right - rest
                 value = (first * first + second * second) / weight_left + (other * other + rest * rest) / weight_right
-                if value > best:
-                    best, place_of_best = value, place
+                if value > bar:
+                    best, place_of_best, bar = value, place, better_from(value, weight, GINI)
     return best, codes[place_of_best - 1], codes[place_of_best]
 
 
@@ -76,7 +83,7 @@ def scan_sorted(
         while codes[end - 1] == missing_code:
             end -= 1
     n_first = size - end
-    best, place_of_best = -np.inf, 1
+    best, place_of_best, bar = -np.inf, 1, -np.inf
     for turn in range(end + n_first):
         place = end + turn if turn < n_first else turn - n_first
         if turn > n_first and codes[place] != codes[place - 1] and turn >= limits[1] and size - turn >= limits[1]:
@@ -88,8 +95,8 @@ def scan_sorted(
                     value = left[0] * left[0] / weight_left + right[0] * right[0] / weight_right
                 else:
                     value = squares_left / weight_left + squares_right / weight_right
-                if value > best:
-                    best, place_of_best = value, place
+                if value > bar:
+                    best, place_of_best, bar = value, place, better_from(value, weight, criterion)
         share = weights[place]
         column, amount = np.int64(0), share * targets[place]
         if criterion != SQUARED_ERROR:
@@ -123,7 +130,7 @@ def scan_counts(
     if missing_first:
         left[:] = counts[high, :n_sums]
         weight_left, n_left, last = counts[high, n_sums], counts[high, n_sums + 1], high - 1
-    best, best_code, best_following, before = -np.inf, 0, 0, -1
+    best, best_code, best_following, before, bar = -np.inf, 0, 0, -1, -np.inf
     for code in range(low, last + 1):
         here = counts[code]
         if here[n_sums] == 0.0:
@@ -146,8 +153,9 @@ def scan_counts(
                         squares_left += left[k] * left[k]
                         squares_right += rest * rest
                     value = squares_left / weight_left + squares_right / weight_right
-                if value > best:
+                if value > bar:
                     best, best_code, best_following = value, before, code
+                    bar = better_from(value, weight, criterion)
         for k in range(n_sums):
             left[k] += here[k]
         weight_left += here[n_sums]

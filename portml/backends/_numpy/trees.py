@@ -22,6 +22,7 @@ from portml.backends.kernels.trees import (
     regroup_samples,
     route_samples,
     split_nodes,
+    tied_from,
 )
 
 __all__: list[str] = []
@@ -308,14 +309,14 @@ class _Splits:
     def improve(
         self, found: tuple[Numbers, ...], column: Numbers, varies: Numbers, nodes: Numbers | None = None
     ) -> None:
-        """Take over what is better; `nodes` numbers those that were searched, None: all."""
+        """Take over what `_best_splits` found where that is better; `nodes` numbers those searched, None: all."""
         nodes = np.arange(self.score.shape[0]) if nodes is None else nodes
         self.varied[nodes] |= varies
-        better = np.flatnonzero(found[0] > self.score[nodes])
+        better = np.flatnonzero(found[-1] > self.score[nodes])
         into = nodes[better]
         self.feature[into] = column[better]
         mine = (self.score, self.code, self.following, self.missing_left, self.n_left)
-        for each, new in zip(mine, found, strict=True):
+        for each, new in zip(mine, found[:-1], strict=True):
             each[into] = new[better]
 
 
@@ -342,8 +343,11 @@ def _search_drawn_columns(best: _Splits, level: _Level, codes: Numbers, column_o
         turn += together
 
 
-def _best_splits(cells: _Cells, rules: _Rules) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers]:
-    """Score, code, following code, side of missing values and size of the left side for each node's best split."""
+def _best_splits(cells: _Cells, rules: _Rules) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers, Numbers]:
+    """Each node's best split.
+
+    Score, code, following code, side of missing values, size of the left side, and the least score as good.
+    """
     last, counts = cells.last, cells.n_in_node
     first = last - counts + 1
     n = _steps(cells.n_until[last])
@@ -353,7 +357,8 @@ def _best_splits(cells: _Cells, rules: _Rules) -> tuple[Numbers, Numbers, Number
     if rules.min_samples_leaf > 1:
         score[_too_small(_within_nodes(cells.n_until, last, counts)[1], n, counts, rules)] = -np.inf
     score[last] = -np.inf
-    best, position = _best_in_nodes(score, first, counts)
+    weight = total[0] if rules.criterion == "squared_error" else sum(total[1:], total[0])
+    best, position = _best_in_nodes(score, first, counts, weight, rules)
     side = np.zeros(best.shape, np.bool_)
     n_missing = np.zeros_like(n)
     if rules.missing_code is not None:
@@ -368,13 +373,13 @@ def _best_splits(cells: _Cells, rules: _Rules) -> tuple[Numbers, Numbers, Number
         score = _scores(left, [np.repeat(each, counts) for each in total], rules)
         score[_too_small(n_with, n, counts, rules) | np.repeat(np.logical_not(lacks), counts)] = -np.inf
         score[last] = score[before] = -np.inf
-        best_left, position_left = _best_in_nodes(score, first, counts)
-        side = best_left > best
+        best_left, position_left = _best_in_nodes(score, first, counts, weight, rules)
+        side = tied_from(best_left, weight, rules.criterion) > best
         best, position = np.where(side, best_left, best), np.where(side, position_left, position)
     n_best = cells.n_until[position] - (cells.n_until[last] - n) + np.where(side, n_missing, 0)
     side = np.where(n_missing > 0, side, 2 * n_best > n)
     following = cells.code[np.minimum(position + 1, cells.code.shape[0] - 1)]
-    return best, cells.code[position], following, side, n_best
+    return best, cells.code[position], following, side, n_best, tied_from(best, weight, rules.criterion)
 
 
 def _within_nodes(until: Numbers, last: Numbers, counts: Numbers) -> tuple[Numbers, Numbers]:
@@ -397,10 +402,12 @@ def _too_small(n_left: Numbers, n: Numbers, counts: Numbers, rules: _Rules) -> N
     return flags
 
 
-def _best_in_nodes(score: Numbers, first: Numbers, counts: Numbers) -> tuple[Numbers, Numbers]:
-    """The best score of each node and the first cell that has it."""
+def _best_in_nodes(
+    score: Numbers, first: Numbers, counts: Numbers, weight: Numbers, rules: _Rules
+) -> tuple[Numbers, Numbers]:
+    """The best score of each node and the first cell that is as good."""
     best = np.maximum.reduceat(score, first)
-    equal = np.flatnonzero(score == np.repeat(best, counts))
+    equal = np.flatnonzero(score >= np.repeat(tied_from(best, weight, rules.criterion), counts))
     return best, equal[np.searchsorted(equal, first)]
 
 

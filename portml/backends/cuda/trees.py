@@ -86,7 +86,7 @@ SEARCH_CELLS = CudaKernel(
     "search_cells",
     "const int64* cells, const double* largest, int64 n_codes, int64 n_sums, int64 bits, int64 criterion, "
     "int64 missing, int64 least, double least_weight, int64* room, double* scores, int64* codes, int64* next, "
-    "bool* missing_left, int64* n_left, bool* varies",
+    "bool* missing_left, int64* n_left, bool* varies, double tie, double* tied",
     """
     const int64 k = n_sums - 1;
     const int64* mine = cells + i * n_codes * n_sums;
@@ -100,7 +100,9 @@ SEARCH_CELLS = CudaKernel(
       for (int64 s = 0; s < k; ++s) total[s] += mine[code * n_sums + 1 + s];
     }
     const int64 n_absent = missing ? absent[0] : 0;
-    double best = -INFINITY;
+    double weight = 0.0;
+    for (int64 s = 0; s < (criterion == 2 ? 1 : k); ++s) weight += to_real(total[s], largest[0], bits);
+    double best = -INFINITY, bar = -INFINITY;
     int64 best_code = 0, best_next = 0, best_left = 0;
     bool side = false;
     for (int turn = 0; turn < (n_absent > 0 ? 2 : 1); ++turn) {
@@ -111,8 +113,9 @@ SEARCH_CELLS = CudaKernel(
         if (cell[0] == 0) continue;
         if (before >= 0 && n_here >= least && count - n_here >= least) {
           const double score = score_of(left, total, largest, k, bits, criterion, least_weight);
-          if (score > best) {
+          if (score > bar) {
             best = score;
+            bar = score + tie * (criterion == 1 ? weight : fabs(score));
             best_code = before;
             best_next = code;
             best_left = n_here;
@@ -130,6 +133,7 @@ SEARCH_CELLS = CudaKernel(
     n_left[i] = best_left;
     missing_left[i] = n_absent > 0 ? side : 2 * best_left > count;
     varies[i] = occupied > 1;
+    tied[i] = best - tie * (criterion == 1 ? weight : fabs(best));
     """,
     preamble=TO_REAL
     + """
@@ -294,14 +298,15 @@ def _split_nodes(
 
     shape = (n_nodes, n_features)
     room = xp.empty((*shape, 2 * (n_sums - 1)), dtype=xp.int64, device=device)
-    score = xp.empty(shape, dtype=xp.float64, device=device)
+    score, tied = (xp.empty(shape, dtype=xp.float64, device=device) for _ in range(2))
     code, following, n_left = (xp.empty(shape, dtype=xp.int64, device=device) for _ in range(3))
     side, varies = (xp.empty(shape, dtype=xp.bool, device=device) for _ in range(2))
     rules = (twins.CRITERIA.index(criterion), int(missing), int(min_samples_leaf), float(min_weight_leaf))
-    found = (score, code, following, side, n_left, varies)
+    found = (score, code, following, side, n_left, varies, twins.TIE, tied)
     launch(SEARCH_CELLS, cells, largest, n_codes, n_sums, bits, *rules, room, *found, size=n_nodes * n_features)
 
-    feature = twins.best_column(xp.matrix_transpose(score), xp.matrix_transpose(varies), keys, max_features)
+    by_column = [xp.matrix_transpose(each) for each in (score, tied, varies)]
+    feature = twins.best_column(by_column[0], by_column[1], by_column[2], keys, max_features)
     score, code, following, side, n_left = (
         xp.take_along_axis(each, feature[:, None], axis=1)[:, 0] for each in (score, code, following, side, n_left)
     )

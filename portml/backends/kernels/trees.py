@@ -15,6 +15,7 @@ from portml.backends.namespaces import Array, device_of, namespace
 
 __all__ = [
     "CRITERIA",
+    "TIE",
     "best_column",
     "best_in_nodes",
     "child_keys",
@@ -26,10 +27,13 @@ __all__ = [
     "route_samples",
     "split_nodes",
     "statistics_of",
+    "tied_from",
     "tree_leaves",
 ]
 
 CRITERIA = ("gini", "entropy", "squared_error")
+TIE = 1e-10
+"""Scores that differ by less, relative to what they are computed from, are equal: rounding must not choose a split."""
 
 
 @kernel(differentiable=False)
@@ -92,8 +96,8 @@ def split_nodes(
     Returns
     -------
     score : array (n_nodes,) of float64
-        -inf where there is no split, and the others are 0 there.  Among equals the column seen first wins, there the
-        lowest code, and missing values go right.
+        -inf where there is no split, and the others are 0 there.  Among equals the column seen first wins, there
+        missing values go right, and there the lowest code wins.  Scores that `tied_from` tells apart differ.
     feature : array (n_nodes,) of int64
     code : array (n_nodes,) of int64
         The last code on the left.
@@ -122,7 +126,8 @@ def split_nodes(
     splits = (following != sorted_codes) & (n_right > 0)
     is_enough = (n_left >= min_samples_leaf) & (n_right >= min_samples_leaf)
     scores = _scores(sums, total, splits & is_enough, criterion, min_weight_leaf)
-    best, position = best_in_nodes(scores, node, starts)
+    weight = _weight(xp.take(sums, last, axis=1), criterion)
+    best, position = _first_of_best(scores, node, starts, weight, criterion)
     missing_left = xp.zeros(best.shape, dtype=xp.bool, device=device)
     in_front = xp.zeros(best.shape, dtype=xp.int64, device=device)
     if missing:
@@ -136,12 +141,12 @@ def split_nodes(
         is_enough = (n_left + n_missing >= min_samples_leaf) & (n_right - n_missing >= min_samples_leaf)
         splits = splits & (following != n_codes - 1) & is_enough & (n_missing > 0)
         scores = _scores(sums + missing_sums, total, splits, criterion, min_weight_leaf)
-        best_left, position_left = best_in_nodes(scores, node, starts)
-        missing_left = best_left > best
+        best_left, position_left = _first_of_best(scores, node, starts, weight, criterion)
+        missing_left = tied_from(best_left, weight, criterion) > best
         best, position = xp.where(missing_left, best_left, best), xp.where(missing_left, position_left, position)
 
     varies = xp.take(sorted_codes, first, axis=1) != xp.take(sorted_codes, last, axis=1)
-    feature = best_column(best, varies, keys, max_features)
+    feature = best_column(best, tied_from(best, weight, criterion), varies, keys, max_features)
     nodes = xp.arange(n_nodes, dtype=xp.int64, device=device)
     chosen = feature * n_nodes + nodes
     place_of = feature * n_listed + _at(position, chosen)
@@ -373,18 +378,24 @@ def column_order(keys: Array, n_features: int) -> Array:
     return xp.argsort(_mixed(keys[:, None] ^ _mixed(column + 0x9E3779B9)[None, :]), axis=1, stable=True)
 
 
-def best_column(best: Array, varies: Array, keys: Array, max_features: int) -> Array:
-    """The column with the best score among those that each node looks at, (n_nodes,)."""
+def tied_from(best: Array, weight: Array, criterion: str) -> Array:
+    """From which score on a split is as good as the best one, but for rounding; `weight` is that of the node."""
+    # Entropies are differences of terms as large as the weight; the other scores are sums of what is not negative.
+    return best - TIE * (weight if criterion == "entropy" else namespace(best).abs(best))
+
+
+def best_column(best: Array, tied: Array, varies: Array, keys: Array, max_features: int) -> Array:
+    """The first column as good as the best among those that each node looks at, (n_nodes,); tied: see `tied_from`."""
     xp = namespace(best)
     n_features = best.shape[0]
-    best, varies = xp.permute_dims(best, (1, 0)), xp.permute_dims(varies, (1, 0))
+    best, tied, varies = (xp.permute_dims(each, (1, 0)) for each in (best, tied, varies))
     if max_features >= n_features:
-        return xp.argmax(xp.where(varies, best, -xp.inf), axis=1)
+        return _first_tied(best, tied, varies)
     order = column_order(keys, n_features)
-    best, varies = xp.take_along_axis(best, order, axis=1), xp.take_along_axis(varies, order, axis=1)
+    best, tied, varies = (xp.take_along_axis(each, order, axis=1) for each in (best, tied, varies))
     turn = xp.arange(n_features, dtype=xp.int64, device=device_of(best))
     is_first = xp.cumulative_sum(xp.astype(varies, xp.int64), axis=1) == 1
-    chosen = xp.argmax(xp.where(varies & ((turn < max_features) | is_first), best, -xp.inf), axis=1)
+    chosen = _first_tied(best, tied, varies & ((turn < max_features) | is_first))
     return xp.take_along_axis(order, chosen[:, None], axis=1)[:, 0]
 
 
@@ -409,6 +420,25 @@ def _mixed(x: Array) -> Array:
     x = (x ^ (x >> 16)) * 0x85EBCA6B
     x = (x ^ (x >> 13)) * 0xC2B2AE35
     return x ^ (x >> 16)
+
+
+def _first_tied(best: Array, tied: Array, allowed: Array) -> Array:
+    """The first place in each row, among those allowed, that is as good as the best."""
+    xp = namespace(best)
+    least = xp.max(xp.where(allowed, tied, -xp.inf), axis=1, keepdims=True)
+    return xp.argmax(xp.astype(allowed & (best >= least), xp.int8), axis=1)
+
+
+def _first_of_best(scores: Array, node: Array, starts: Array, weight: Array, criterion: str) -> tuple[Array, Array]:
+    """The best score of each row and node, and the first place that is as good."""
+    xp = namespace(scores)
+    best, _ = best_in_nodes(scores, node, starts)
+    is_tied = scores >= xp.take(tied_from(best, weight, criterion), node, axis=1)
+    before = xp.cumulative_sum(xp.astype(is_tied, xp.int64), axis=1) - xp.astype(is_tied, xp.int64)
+    is_later = xp.logical_not(is_tied) | (before > xp.take(xp.take(before, starts[:-1], axis=1), node, axis=1))
+    # Every node has one first place, so that these come first in the order of the nodes.
+    position = xp.argsort(xp.astype(is_later, xp.int8), axis=1, stable=True)[:, : best.shape[1]]
+    return best, xp.astype(position, xp.int64)
 
 
 def _at(x: Array, places: Array) -> Array:

@@ -19,7 +19,7 @@ from portml.backends.kernels.trees import (
 from tests.backends.kernel_cases import Case, Draw, case, cases
 
 ROUNDING_ROOM = 1 / 64
-"""Targets and weights are multiples of this, so that sums are exact and every body breaks ties alike."""
+"""Targets and weights are multiples of this, so that sums are exact."""
 
 Numbers = np.ndarray[Any, Any]
 
@@ -126,6 +126,15 @@ def grow_tree_cases(draw: Draw) -> Iterator[Case]:
     entropy = GROWTH | {"criterion": "entropy", "max_depth": 2, "max_features": 2}
     codes = draw.integers(0, 40, 2, 60, dtype="uint8")
     yield case(codes, None, draw.integers(0, 3, 60, dtype="int32"), None, None, **entropy)
+    # Sums that are rounded: in nodes of few samples many splits are the same two groups, and equal but for rounding.
+    for criterion, targets in (
+        ("squared_error", draw.normal(70).astype("float64") / 3.0),
+        ("entropy", draw.integers(0, 3, 70, dtype="int32")),
+    ):
+        codes, weights = draw.integers(0, 40, 4, 70, dtype="uint8"), draw.integers(1, 4, 70) / 10.0
+        for presorted in (False, True):
+            orders = np.argsort(codes, axis=1, kind="stable").astype("int32") if presorted else None
+            yield case(codes, orders, targets, weights, None, **(GROWTH | {"criterion": criterion}))
 
 
 @cases(best_in_nodes, tolerance="exact", nan=False)
