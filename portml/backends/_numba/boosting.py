@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portml.backends._numba import COMPILED
-from portml.backends.kernels.boosting import LEAST_HESSIAN, TINY, gradient_histograms, grow_boosted_tree
+from portml.backends.kernels.boosting import LEAST_HESSIAN, TIE, TINY, gradient_histograms, grow_boosted_tree
 
 __all__: list[str] = []
 
@@ -116,7 +116,7 @@ def _grow(
     while n_leaves < max_leaves:
         parent = 0
         for node in range(1, n_nodes):
-            if open_gain[node] > open_gain[parent]:
+            if open_gain[node] > open_gain[parent] * (1.0 + TIE):
                 parent = node
         if open_gain[parent] <= 0.0:
             break
@@ -219,6 +219,7 @@ def _best_split(
         return
     whole = slopes * slopes / (bends + l2 + TINY)
     best, best_left, best_absent, side = 0.0, 0.0, 0.0, False
+    bar = TIE * whole
     for column in range(n_features):
         if column:
             _read(sums[column], packing, column_sums)
@@ -238,7 +239,8 @@ def _best_split(
                     break
                 rest = slopes - slope
                 gain = slope * slope / (bend + l2 + TINY) + rest * rest / (bends - bend + l2 + TINY) - whole
-                if gain > best:
+                if gain > bar:
+                    bar = gain + TIE * (gain + whole)
                     best, best_left, best_absent, side = gain, n_left, n_absent, turn == 1
                     integers[1, node], integers[2, node] = column, code
     numbers[1, node] = best

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from portml.backends.kernels.boosting import LEAST_HESSIAN, TINY, boosted_splits, divide_rows, gradient_histograms
+from portml.backends.kernels.boosting import LEAST_HESSIAN, TIE, TINY, boosted_splits, divide_rows, gradient_histograms
 
 __all__: list[str] = []
 
@@ -57,10 +57,12 @@ def _best_split(histograms: Numbers, least: int, l2: float) -> tuple[float, ...]
     if absent[2].any():
         gains.append(_gains(left + absent, (slope, bend, size), least, l2, loss))
     every = gains[0] if len(gains) == 1 else np.concatenate(gains, axis=1)
-    best = int(every.argmax())
-    gain = float(every.flat[best])
-    if gain <= 0.0:
+    most = float(every.max())
+    tie = TIE * (most + loss)
+    if most <= tie:
         return value, 0.0, 0.0, 0.0, 0.0, 0.0, size
+    best = int((every >= most - tie).argmax())
+    gain = float(every.flat[best])
     feature, turn = divmod(best, every.shape[1])
     side, code = divmod(turn, left.shape[2])
     n_absent = float(absent[2, feature, 0])

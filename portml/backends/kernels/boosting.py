@@ -9,10 +9,15 @@ from portml.backends.kernel import kernel
 from portml.backends.kernels.rows import index_add
 from portml.backends.namespaces import Array, device_of, namespace
 
-__all__ = ["LEAST_HESSIAN", "TINY", "boosted_splits", "divide_rows", "gradient_histograms", "grow_boosted_tree"]
+__all__ = ["LEAST_HESSIAN", "TIE", "TINY", "boosted_splits", "divide_rows", "gradient_histograms", "grow_boosted_tree"]
 
 LEAST_HESSIAN = 1e-3
 """What the second derivatives of each side of a split must sum to."""
+TIE = 1e-8
+"""Gains that differ by less, relative to what a split lowers the loss by, are equal: rounding must not choose a split.
+
+More than the rounding of float64, as sums of gradients may run in integers of fewer bits.
+"""
 TINY = 1e-15
 """Added to sums of second derivatives, so that nothing is divided by zero."""
 
@@ -63,7 +68,7 @@ def boosted_splits(histograms: Array, *, min_samples_leaf: int, l2_regularizatio
     array (n_nodes, 7) of float64
         Value; gain, column, code, whether missing values go left, and samples on the left, all 0 where nothing is
         gained; and all samples.  Of equal gains the first column wins, there missing values go right, and the first
-        code wins.
+        code wins; gains are equal that differ by less than `TIE` of what the best split lowers the loss by.
     """
     xp = namespace(histograms)
     n_nodes, _, n_features, n_codes = histograms.shape
@@ -79,7 +84,9 @@ def boosted_splits(histograms: Array, *, min_samples_leaf: int, l2_regularizatio
         gain = _lowered(side, l2_regularization) + _lowered(right, l2_regularization) - loss
         gains.append(xp.where(enough, gain, 0.0))
     gain = xp.reshape(xp.concat(gains, axis=2), (n_nodes, -1))
-    best = xp.argmax(gain, axis=1)
+    most = xp.max(gain, axis=1)
+    tie = TIE * (most + loss[:, 0, 0])
+    best = xp.argmax(xp.astype(gain >= (most - tie)[:, None], xp.int8), axis=1)
     node = xp.arange(n_nodes, dtype=best.dtype, device=device_of(best))
     feature, turn = best // (2 * n_codes - 2), best % (2 * n_codes - 2)
     code = turn % (n_codes - 1)
@@ -90,7 +97,7 @@ def boosted_splits(histograms: Array, *, min_samples_leaf: int, l2_regularizatio
     n_left = n_left + goes_left * n_absent
     goes_left = xp.where(n_absent > 0.0, goes_left, xp.astype(2.0 * n_left > n_all, xp.float64))
     value = -total[:, 0, 0, 0] / (total[:, 1, 0, 0] + l2_regularization + TINY)
-    gain = xp.max(gain, axis=1)
+    gain = xp.where(most > tie, xp.take_along_axis(gain, best[:, None], axis=1)[:, 0], 0.0)
     split = (gain, xp.astype(feature, xp.float64), xp.astype(code, xp.float64), goes_left, n_left)
     return xp.stack([value, *(xp.where(gain > 0.0, each, 0.0) for each in split), n_all], axis=1)
 
@@ -128,8 +135,8 @@ def grow_boosted_tree(
 
     With the sums :math:`G` and :math:`H` of a node's first and second derivatives, the value
     :math:`-G / (H + \lambda)` lowers the loss by :math:`G^2 / 2 (H + \lambda)`.  A split gains what its sides lower the
-    loss by more than the node.  Always the leaf is split that gains most.  Of two siblings the histogram of the smaller
-    one is summed; that of the other is the parent's less this.
+    loss by more than the node.  Always the leaf is split that gains most, of equals the first.  Of two siblings the
+    histogram of the smaller one is summed; that of the other is the parent's less this.
     [Chen & Guestrin 2016, "XGBoost", eq. 5-7; Ke et al. 2017, "LightGBM", section 2.1]
 
     Parameters
@@ -165,8 +172,9 @@ def grow_boosted_tree(
     _look_for_splits(nodes, rules)
     n_leaves = 1
     while n_leaves < max_leaf_nodes:
-        parent = max(nodes, key=lambda node: node.gain if node.left < 0 else 0.0)
-        if parent.gain <= 0.0 or parent.left >= 0:
+        most = max(node.gain for node in nodes if node.left < 0)
+        parent = next(node for node in nodes if node.left < 0 and node.gain >= most - TIE * most)
+        if parent.gain <= 0.0:
             break
         parent.left = len(nodes)
         children = _children(parent, codes, gradients, hessians, n_codes)
