@@ -99,19 +99,19 @@ class _HistGradientBoosting:
         return tags
 
     def _raw(self, X: Any) -> Array:
-        """Raw predictions (n_samples, n_outputs) of float64."""
+        """Raw predictions (n_samples, n_outputs)."""
         for raw in self._staged(read_data(self, X, allow_nan=True)):  # noqa: B007  # the last one
             pass
         return raw
 
     def _staged(self, X: Array) -> Iterator[Array]:
-        """Raw predictions before the first round and after each."""
+        """Raw predictions before the first round and after each: summed in float64, given in the precision of `X`."""
         xp = namespace(X)
         raw = xp.broadcast_to(self._baseline, (X.shape[0], self._baseline.shape[0]))
-        yield raw
+        yield xp.astype(raw, X.dtype, copy=False)
         for trees in self._predictors:
             raw = raw + xp.stack([tree.predict(X) for tree in trees], axis=1)
-            yield raw
+            yield xp.astype(raw, X.dtype, copy=False)
 
     def _boost(self, X: Array, y: Array, weights: Array | None, loss: Loss, strata: int) -> None:
         """Fit trees to `loss`; `y` as the loss wants it, with `strata` classes to keep in proportion."""

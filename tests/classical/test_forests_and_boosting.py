@@ -151,3 +151,14 @@ def test_labels_may_be_text() -> None:
         model = kind(**settings).fit(X, labels)
         assert model.score(X, labels) > 0.9
         assert set(model.predict(X)) <= set(labels)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_boosting_predicts_in_the_precision_of_what_it_is_given(backend, dtype):
+    draws = np.random.default_rng(0)
+    X = backend.asarray(draws.standard_normal((60, 3)).astype(dtype))
+    y = backend.asarray(draws.integers(0, 2, 60))
+    classifier = classical.HistGradientBoostingClassifier(max_iter=3).fit(X, y)
+    regressor = classical.HistGradientBoostingRegressor(max_iter=3).fit(X, X[:, 0])
+    for predicted in (classifier.predict_proba(X), classifier.decision_function(X), regressor.predict(X)):
+        assert predicted.dtype == X.dtype
