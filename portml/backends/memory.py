@@ -28,6 +28,7 @@ __all__ = [
     "item_bytes",
     "layout",
     "make_block",
+    "runs_backward",
     "same_layout",
 ]
 
@@ -112,6 +113,11 @@ def layout(array: Array) -> tuple[Any, ...]:
     `copy_in_place` keeps.
     """
     return ("strides", *array.strides) if _has_gaps_to_keep(array) else axis_order(array)
+
+
+def runs_backward(array: Array) -> bool:
+    """Whether some axis goes down in memory: NumPy may turn it round, or not, by where a result is written."""
+    return any(stride < 0 for stride in getattr(array, "strides", None) or ())
 
 
 def same_layout(one: Array, other: Array) -> bool:

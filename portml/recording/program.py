@@ -21,7 +21,7 @@ from typing import Any
 
 from portml.backends import Array, Backend, Kernel, namespace
 from portml.backends.doorway import store
-from portml.backends.memory import carve, dense_order, extent, make_block
+from portml.backends.memory import carve, dense_order, extent, make_block, runs_backward
 from portml.recording.plan import last_uses, plan
 from portml.recording.values import Instruction, Part, Value, same_memory, values_in
 
@@ -322,6 +322,7 @@ def _plannable(instruction: Instruction, backend: Backend) -> bool:
         and all(value.base is value and value.source == "result" for value in results)
         and all(dense_order(value.array) is not None for value in results)
         and len({id(value) for value in results}) == len(results)
+        and not any(runs_backward(value.array) for value in values_in(instruction.arguments))
     )
 
 
