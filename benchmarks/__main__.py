@@ -11,14 +11,14 @@ import argparse
 import importlib
 import json
 import os
-import platform
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.side_by_side import Measurement, measure
+from benchmarks.recorded import RESULTS, Measurement, record
+from benchmarks.side_by_side import measure
 
 MODULES = (
     "training_steps",
@@ -32,9 +32,7 @@ MODULES = (
     "classical_trees",
 )
 MODES = ("fused", "pure")
-HEADINGS = {"fused": "with Numba", "pure": "NumPy alone"}
-PACKAGES = ("numpy", "numba", "torch", "scikit-learn")
-RESULTS = Path(__file__).parent / "results"
+NAME = "speed"
 NOISE = 0.1
 """How much of a bar a ratio may miss and still be taken for noise."""
 
@@ -42,96 +40,67 @@ NOISE = 0.1
 def main() -> None:
     """Measure, write, and judge."""
     arguments = _arguments()
-    if arguments.mode is not None:
-        print(json.dumps(rows(arguments.names, arguments.rounds, arguments.threads)), file=sys.__stdout__)
-        return
-    found = {mode: _in_a_process(mode, arguments) for mode in MODES}
     arguments.out.mkdir(parents=True, exist_ok=True)
-    record = {"machine": machine(), "threads": arguments.threads, **found}
-    (arguments.out / "speed.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    (arguments.out / "speed.md").write_text(table(record), encoding="utf-8")
-    draw(record, arguments.out / "speed.png")
-    print(table(record))
-    missed = [f"{row['name']} ({HEADINGS[mode]})" for mode in MODES for row in found[mode] if misses(row)]
+    if arguments.mode is not None:
+        for measured in measurements(arguments.names, arguments.rounds, arguments.threads):
+            print(measured, flush=True)
+            record(NAME, [measured], arguments.mode, arguments.threads, arguments.out)
+        return
+    for mode in MODES:
+        command = [sys.executable, "-m", "benchmarks", *sys.argv[1:], "--mode", mode]
+        subprocess.run(command, env={**os.environ, "PORTML_KERNELS": mode}, check=True)
+    rows = json.loads((arguments.out / f"{NAME}.json").read_text(encoding="utf-8"))["rows"]
+    draw(rows, arguments.out / f"{NAME}.png")
+    print((arguments.out / f"{NAME}.md").read_text(encoding="utf-8"))
+    missed = [f"{name} ({way})" for name, row in rows.items() for way, found in row.items() if misses(found)]
     if arguments.check and missed:
         sys.exit("under the bar: " + "; ".join(missed))
 
 
-def rows(names: list[str], rounds: int, threads: int) -> list[dict[str, Any]]:
-    """The rows whose name contains one of `names`, measured in this process."""
+def measurements(names: list[str], rounds: int, threads: int) -> Iterator[Measurement]:
+    """The rows whose name contains one of `names`, measured in this process; a peer that is missing is said."""
     from threadpoolctl import threadpool_limits
 
-    measured = []
     for module in MODULES:
         try:
             cases = importlib.import_module(f"benchmarks.{module}").cases()
         except ImportError as error:
-            measured.append({"name": module, "difference": f"{error.name} is not installed"})
+            yield Measurement(module, 0.0, 0.0, None, f"{error.name} is not installed")
             continue
         for case in cases:
-            if names and not any(name in case.name for name in names):
-                continue
-            with threadpool_limits(threads):
-                measured.append(_row(measure(case, rounds, threads=threads)))
-            print(measured[-1], file=sys.stderr, flush=True)
-    return measured
+            if not names or any(name in case.name for name in names):
+                with threadpool_limits(threads):
+                    yield measure(case, rounds, threads=threads)
 
 
-def misses(row: dict[str, Any]) -> bool:
-    """Whether a row is under its bar by more than noise."""
-    ratio, bar = row.get("ratio"), row.get("bar")
-    return bar is not None and ratio is not None and ratio < bar * (1 - NOISE)
+def misses(found: dict[str, Any]) -> bool:
+    """Whether a ratio is under its bar by more than noise."""
+    bar = found.get("bar")
+    return bar is not None and found["ratio"] < bar * (1 - NOISE)
 
 
-def machine() -> str:
-    """What was measured on, in words."""
-    installed = []
-    for package in PACKAGES:
-        try:
-            installed.append(f"{package} {version(package)}")
-        except PackageNotFoundError:
-            installed.append(f"no {package}")
-    return f"{os.cpu_count()} cores, Python {platform.python_version()}, {', '.join(installed)}"
-
-
-def table(record: dict[str, Any]) -> str:
-    """The ratios of both modes as Markdown."""
-    lines = [
-        f"The peer's time / ours: above 1 is ahead; in brackets the ratio that is wanted. {record['machine']}; "
-        f"{record['threads']} thread{'s' if record['threads'] > 1 else ''}.",
-        "",
-        f"| | {' | '.join(HEADINGS[mode] for mode in MODES)} | ours | peer |",
-        "|---|---|---|---|---|",
-    ]
-    by_name = {mode: {row["name"]: row for row in record[mode]} for mode in MODES}
-    for name in dict.fromkeys(name for mode in MODES for name in by_name[mode]):
-        cells = [_cell(by_name[mode].get(name)) for mode in MODES]
-        row = by_name["fused"].get(name) or by_name["pure"][name]
-        times = [f"{row[side] * 1e3:.3f} ms" if side in row else "" for side in ("ours", "peer")]
-        lines.append(f"| {name} | {' | '.join([*cells, *times])} |")
-    return "\n".join(lines) + "\n"
-
-
-def draw(record: dict[str, Any], path: Path) -> None:
-    """Both modes' ratios as bars on a logarithmic axis, with the bars that are wanted as strokes."""
+def draw(rows: dict[str, dict[str, Any]], path: Path) -> None:
+    """The ratios as bars on a logarithmic axis, with those that are wanted as strokes."""
     import matplotlib as mpl
 
     mpl.use("agg")
     import matplotlib.pyplot as plt
 
-    names = [row["name"] for row in record["fused"] if "ratio" in row]
-    figure, axes = plt.subplots(figsize=(9, 1.2 + 0.32 * max(1, len(names))), layout="constrained")
-    for shift, mode in ((-0.2, "fused"), (0.2, "pure")):
-        found = {row["name"]: row for row in record[mode] if "ratio" in row}
-        places = [place + shift for place, name in enumerate(names) if name in found]
-        axes.barh(places, [found[name]["ratio"] for name in names if name in found], 0.36, label=HEADINGS[mode])
-        for place, name in enumerate(names):
-            if name in found and found[name].get("bar"):
-                wanted = found[name]["bar"]
-                axes.plot([wanted, wanted], [place + shift - 0.2, place + shift + 0.2], color="black", linewidth=1.2)
+    shown = {name: row for name, row in rows.items() if any("ratio" in found for found in row.values())}
+    ways = sorted({way for row in shown.values() for way in row})
+    thickness = 0.8 / max(1, len(ways))
+    figure, axes = plt.subplots(figsize=(9, 1.2 + 0.32 * max(1, len(shown))), layout="constrained")
+    for number, way in enumerate(ways):
+        found = {place: row[way] for place, row in enumerate(shown.values()) if "ratio" in row.get(way, {})}
+        shift = (number - (len(ways) - 1) / 2) * thickness
+        axes.barh([place + shift for place in found], [each["ratio"] for each in found.values()], thickness, label=way)
+        for place, each in found.items():
+            if each["bar"] is not None:
+                ends = place + shift - thickness / 2, place + shift + thickness / 2
+                axes.plot([each["bar"]] * 2, ends, color="black", linewidth=1.2)
     axes.axvline(1.0, color="0.5", linewidth=0.8)
-    axes.set(xscale="log", xlabel="peer's time / ours", yticks=range(len(names)), yticklabels=names)
-    axes.invert_yaxis()
+    axes.set(xscale="log", xlabel="peer's time / ours", yticks=range(len(shown)), yticklabels=list(shown))
+    axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.legend()
     figure.savefig(path, dpi=110)
 
@@ -145,35 +114,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=RESULTS, help="the folder to write to")
     parser.add_argument("--mode", choices=MODES, help=argparse.SUPPRESS)
     return parser.parse_args()
-
-
-def _in_a_process(mode: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    command = [sys.executable, "-m", "benchmarks", "--mode", mode, *arguments.names]
-    command += ["--threads", str(arguments.threads), "--rounds", str(arguments.rounds)]
-    done = subprocess.run(command, env={**os.environ, "PORTML_KERNELS": mode}, stdout=subprocess.PIPE, check=True)
-    return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
-
-
-def _row(measured: Measurement) -> dict[str, Any]:
-    if measured.difference:
-        return {"name": measured.name, "difference": measured.difference}
-    return {
-        "name": measured.name,
-        "ours": measured.ours,
-        "peer": measured.peer,
-        "ratio": round(measured.peer / measured.ours, 3),
-        "bar": measured.bar,
-    }
-
-
-def _cell(row: dict[str, Any] | None) -> str:
-    if row is None:
-        return ""
-    if "difference" in row:
-        return row["difference"]  # type: ignore[no-any-return]
-    ratio, bar = row["ratio"], row["bar"]
-    shown = f"{ratio:.2f}" if bar is None or ratio >= bar else f"**{ratio:.2f}**"
-    return shown if bar is None else f"{shown} ({bar:g})"
 
 
 if __name__ == "__main__":

@@ -1,21 +1,44 @@
-"""Keep measurements beside earlier ones: a JSON file of all rows, and a table of ratios made from it."""
+"""What was measured, and files that keep it beside earlier rows: JSON, and a table of ratios made from it."""
 
 from __future__ import annotations
 
 import json
+import os
 import platform
 from collections.abc import Sequence
-from importlib.metadata import version
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from benchmarks.side_by_side import Measurement
-
-__all__ = ["RESULTS", "record"]
+__all__ = ["RESULTS", "Measurement", "machine", "record"]
 
 RESULTS = Path(__file__).parent / "results"
 NAMES = {"fused": "Numba", "pure": "NumPy"}
+PACKAGES = ("numpy", "numba", "scikit-learn", "torch")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was seen: seconds a call, or how the results differ."""
+
+    name: str
+    ours: float
+    peer: float
+    bar: float | None
+    difference: str | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """Peer time / our time; None where the results differ."""
+        return None if self.difference else self.peer / self.ours
+
+    def __str__(self) -> str:
+        if self.difference:
+            return f"{self.name:44} differs: {self.difference}"
+        ratio = self.peer / self.ours
+        wanted = "" if self.bar is None else f"  bar {self.bar:g}{'' if ratio >= self.bar else '  MISSED'}"
+        return f"{self.name:44} {self.ours * 1e3:10.3f} ms  peer {self.peer * 1e3:10.3f} ms  {ratio:6.2f}×{wanted}"
 
 
 def record(name: str, measurements: Sequence[Measurement], kernels: str, threads: int, folder: Path = RESULTS) -> None:
@@ -37,7 +60,7 @@ def record(name: str, measurements: Sequence[Measurement], kernels: str, threads
     for each in measurements:
         found = {"difference": each.difference} if each.difference else _numbers(each)
         rows.setdefault(each.name, {})[way] = found
-    path.write_text(json.dumps({"machine": _machine(), "rows": rows}, indent=1) + "\n")
+    path.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
     (folder / f"{name}.md").write_text(_table(rows))
 
 
@@ -46,16 +69,23 @@ def _numbers(measured: Measurement) -> dict[str, Any]:
     return {"ours_ms": ours, "peer_ms": peer, "ratio": round(peer / ours, 3), "bar": measured.bar}
 
 
-def _machine() -> str:
-    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scikit-learn", "numba"))
-    return f"2 shared cores, Python {platform.python_version()}, {packages}"
+def machine() -> str:
+    """What was measured on, in words."""
+    return f"{os.cpu_count()} cores, Python {platform.python_version()}, {', '.join(map(_installed, PACKAGES))}"
+
+
+def _installed(package: str) -> str:
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return f"no {package}"
 
 
 def _table(rows: dict[str, Any]) -> str:
     """Ratios, with their bars in brackets and what misses one in bold."""
     ways = sorted({way for row in rows.values() for way in row})
     lines = [
-        f"The peer's time / ours: above 1 is ahead; in brackets the ratio that is wanted. {_machine()}.",
+        f"The peer's time / ours: above 1 is ahead; in brackets the ratio that is wanted. {machine()}.",
         "",
         f"| | {' | '.join(ways)} |",
         f"|---|{'---|' * len(ways)}",

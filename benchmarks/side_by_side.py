@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.recorded import record
+from benchmarks.recorded import Measurement, record
 from portml.backends import kernels_in_use
 
 __all__ = ["Case", "Measurement", "measure", "run"]
@@ -43,29 +43,6 @@ class Case:
     agree: Callable[[Any, Any], str | None] | None = None
     bar: float | None = None
     pure_bar: float | None = None
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What was seen: seconds a call, or how the results differ."""
-
-    name: str
-    ours: float
-    peer: float
-    bar: float | None
-    difference: str | None = None
-
-    @property
-    def ratio(self) -> float | None:
-        """Peer time / our time; None where the results differ."""
-        return None if self.difference else self.peer / self.ours
-
-    def __str__(self) -> str:
-        if self.difference:
-            return f"{self.name:44} differs: {self.difference}"
-        ratio = self.peer / self.ours
-        wanted = "" if self.bar is None else f"  bar {self.bar:g}{'' if ratio >= self.bar else '  MISSED'}"
-        return f"{self.name:44} {self.ours * 1e3:10.3f} ms  peer {self.peer * 1e3:10.3f} ms  {ratio:6.2f}×{wanted}"
 
 
 def measure(case: Case, rounds: int = 5, seconds: float = 0.3, threads: int = 1) -> Measurement:

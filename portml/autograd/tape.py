@@ -390,8 +390,11 @@ def _cast(gradient: Any, dtype: Any) -> Any:
 
 def _refuse_complex(node: Node, g: Any) -> None:
     """Refuse what a gradient kernel that knows no conjugates would silently get wrong."""
-    tracked = (given for given, parent in zip(node.inputs, node.parents, strict=True) if parent is not None)
-    for array in (*(g if type(g) is tuple else (g,)), *tracked):
+    arrays = list(g) if type(g) is tuple else [g]
+    for given, parent in zip(node.inputs, node.parents, strict=True):  # a loop: it is run for every node of a walk
+        if parent is not None:
+            arrays.append(given)
+    for array in arrays:
         if dtype_kind(array.dtype) == "complex":
             raise GradientError(
                 f"{node.kernel.name}: its gradient is for real numbers, got {array.dtype}; "

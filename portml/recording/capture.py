@@ -169,6 +169,7 @@ class _Plan:
         self.refusal: str | None = None
         self.replayed = False
         self.backend: Backend | None = None
+        self.kernels = ""
         self.buffers: list[Array] = []
         self._before: _Recording | None = None
         self._marked: list[Dependence] = []
@@ -219,7 +220,8 @@ class _Plan:
         """The step again, on other arrays."""
         for buffer, array in zip(self.buffers, arrays, strict=True):
             buffer[...] = array
-        return self._returned(self._run_program())
+        assert self.program is not None
+        return self._returned(self.program.run())
 
     def step_as_it_is(self, leaves: Sequence[Any]) -> Any:
         arguments, options = self.rebuild(_lifted(leaves))
@@ -258,7 +260,6 @@ class _Plan:
         self._unmarked = [dependence for dependence in dependences if not dependence.marked]
         self._seen = changes()
         self._returned = recording.rebuilder()
-        self._run_program = self.program.run
         self._before = None
 
     def _refuse(self, why: str) -> None:

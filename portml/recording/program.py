@@ -40,6 +40,10 @@ class Program:
 
     Attributes
     ----------
+    source : str
+        The replay as Python.
+    run : callable
+        Replays, and gives the raw arrays of what is returned.
     n_calls : int
         Calls of a replay.
     n_bytes : int
@@ -66,9 +70,8 @@ class Program:
             self._write(number, instruction)
         self._lines.append(f"return ({' '.join(f'{self._owned(part)},' for part in returned)})")
         self.n_calls = len(self._lines) - 1
-        source = "def replay():\n" + "\n".join(f"    {line}" for line in self._lines)
-        self.source = source
-        exec(compile(source, "<recorded step>", "exec"), self._scope)
+        self.source = "def replay():\n" + "\n".join(f"    {line}" for line in self._lines)
+        exec(compile(self.source, "<recorded step>", "exec"), self._scope)
         self.run: Callable[[], Any] = self._scope["replay"]
         # The recorded arrays go: what a replay needs is in the scope of its function.
         del self._names, self._by_identity, self._arrays, self._where, self._direct, self._written

@@ -40,11 +40,8 @@ def _(
 ) -> Results:
     refuse_unfit_states("sgd_step", p, h, 2, g=g, velocity=velocity)
     if p.dtype.char not in FLOATS:
-        numpy = sgd_step.kernel.table["numpy"]
-        return numpy(  # type: ignore[no-any-return]
-            p, g, velocity, h,
-            momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, maximize=maximize, out=out,
-        )  # fmt: skip
+        statics = {"momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay, "maximize": maximize}
+        return sgd_step.kernel.table["numpy"](p, g, velocity, h, **statics, out=out)  # type: ignore[no-any-return]
     results = _results("sgd_step", out, p, velocity)
     number = p.dtype.type
     decay = number(weight_decay) if weight_decay else None
